@@ -1,0 +1,3 @@
+//! Keyspaces and tables.
+mod model;
+pub use model::*;

@@ -1,0 +1,2 @@
+//! Rows in memory and the rules by which writes meet.
+pub mod mutation;

@@ -1,0 +1,3 @@
+//! Types and the values of them.
+mod cql_type;
+pub use cql_type::{CqlType, UdtDefinition};
