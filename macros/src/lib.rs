@@ -1,0 +1,1 @@
+//! Derive macros of the `messina` crate, which re-exports them: depend on that one.
