@@ -1,4 +1,5 @@
 //! An embedded, ScyllaDB-compatible CQL node for development and tests.
+pub mod engine;
 pub mod error;
 pub mod faults;
 pub mod parse;
