@@ -1,5 +1,6 @@
 //! An embedded, ScyllaDB-compatible CQL node for development and tests.
 pub mod engine;
+pub mod cdc;
 pub mod error;
 pub mod faults;
 pub mod parse;

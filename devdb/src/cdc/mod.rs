@@ -1,0 +1,3 @@
+//! Change data capture: streams, generations and the rows of a log.
+mod signatures;
+pub use signatures::*;

@@ -1,0 +1,74 @@
+//! The node's clock.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Gives write timestamps and the seconds by which TTLs are judged. Cloning is by `Arc`.
+#[derive(Debug, Default)]
+pub struct Clock {
+    offset_micros: AtomicI64,
+    last: AtomicI64,
+}
+
+impl Clock {
+    /// The system's time.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves this node's time against the system's: a fault (a badly synchronized node).
+    pub fn set_offset_micros(&self, offset: i64) {
+        self.offset_micros.store(offset, Ordering::Relaxed);
+        // A clock that was set back gives earlier timestamps again, as a real node's would.
+        self.last.store(0, Ordering::Relaxed);
+    }
+
+    /// Microseconds since 1970, twice the same perhaps.
+    pub fn read_micros(&self) -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_micros())
+            .unwrap_or(i64::MAX)
+            .saturating_add(self.offset_micros.load(Ordering::Relaxed))
+    }
+
+    /// A write timestamp: microseconds since 1970, never the same twice.
+    pub fn now_micros(&self) -> i64 {
+        let now = self.read_micros();
+        let mut last = self.last.load(Ordering::Relaxed);
+        loop {
+            let next = now.max(last + 1);
+            match self.last.compare_exchange_weak(last, next, Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => return next,
+                Err(seen) => last = seen,
+            }
+        }
+    }
+
+    /// Milliseconds since 1970.
+    pub fn now_millis(&self) -> i64 {
+        self.read_micros().div_euclid(1000)
+    }
+
+    /// Seconds since 1970.
+    pub fn now_seconds(&self) -> i64 {
+        self.read_micros().div_euclid(1_000_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn write_timestamps_grow_and_follow_the_offset() {
+        let clock = Clock::new();
+        let a = clock.now_micros();
+        let b = clock.now_micros();
+        assert!(b > a);
+        clock.set_offset_micros(3_600_000_000);
+        assert!(clock.now_micros() > b + 3_599_000_000);
+        clock.set_offset_micros(0);
+        assert!(clock.now_micros() < b + 60_000_000);
+    }
+}
