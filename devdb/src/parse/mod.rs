@@ -1,2 +1,18 @@
-//! From text to syntax tree.
+//! From text to syntax tree: a lexer and a parser by recursive descent for CQL as
+//! ScyllaDB 5.1 reads it.
 pub mod ast;
+mod cursor;
+mod definition;
+mod display;
+mod keywords;
+mod lexer;
+mod modification;
+mod options;
+mod select;
+mod statement;
+mod terms;
+#[cfg(test)]
+mod tests;
+mod type_names;
+
+pub use statement::{parse_statement, parse_type};
