@@ -1,10 +1,14 @@
 //! An embedded, ScyllaDB-compatible CQL node for development and tests.
-pub mod engine;
 pub mod cdc;
+pub mod engine;
 pub mod error;
 pub mod faults;
+mod node;
 pub mod parse;
 pub mod request;
 pub mod schema;
 pub mod store;
 pub mod types;
+mod wire;
+
+pub use node::{Builder, DevDb, StartError};

@@ -1,0 +1,69 @@
+//! The node as a program of its own.
+
+use std::net::IpAddr;
+use std::process::ExitCode;
+
+use clap::Parser;
+use messina_devdb::DevDb;
+
+/// An embedded, ScyllaDB-compatible CQL node for development and tests.
+#[derive(Debug, Parser)]
+#[command(name = "messina-devdb", version)]
+struct Arguments {
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, default_value_t = 9042, env = "DEVDB_PORT")]
+    port: u16,
+    /// Address to listen on. There is no authentication
+    #[arg(long, default_value = "127.0.0.1", env = "DEVDB_LISTEN")]
+    listen: IpAddr,
+    /// Tokens that the node owns: scylla-cdc runs a reader for each
+    #[arg(long, default_value_t = 8, env = "DEVDB_VNODES", value_parser = clap::value_parser!(u32).range(1..=256))]
+    vnodes: u32,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let arguments = Arguments::parse();
+    let started = DevDb::builder()
+        .port(arguments.port)
+        .listen(arguments.listen)
+        .vnodes(arguments.vnodes)
+        .start()
+        .await;
+    let node = match started {
+        Ok(node) => node,
+        Err(error) => {
+            eprintln!("messina-devdb: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("messina-devdb listens on {} (in memory; stop with Ctrl-C)", node.addr());
+    if let Err(error) = stop_signal().await {
+        eprintln!("messina-devdb: cannot wait for signals: {error}");
+        return ExitCode::FAILURE;
+    }
+    node.shutdown().await;
+    ExitCode::SUCCESS
+}
+
+#[cfg(unix)]
+async fn stop_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn stop_signal() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}
