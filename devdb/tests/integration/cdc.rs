@@ -1,0 +1,87 @@
+//! `scylla-cdc` reads what was written, in order.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use scylla::value::CqlValue;
+use scylla_cdc::consumer::{CDCRow, Consumer, ConsumerFactory, OperationType};
+use scylla_cdc::log_reader::CDCLogReaderBuilder;
+
+use crate::common::{Node, start};
+
+/// What was received, by partition, in order of arrival.
+type Received = Arc<Mutex<BTreeMap<i32, Vec<i32>>>>;
+
+struct Collector(Received);
+
+#[async_trait::async_trait]
+impl Consumer for Collector {
+    async fn consume_cdc(&mut self, row: CDCRow<'_>) -> anyhow::Result<()> {
+        assert_eq!(row.operation, OperationType::RowInsert);
+        let number = |name| match row.get_value(name) {
+            Some(CqlValue::Int(n)) => *n,
+            other => panic!("{name}: {other:?}"),
+        };
+        self.0.lock().entry(number("p")).or_default().push(number("c"));
+        Ok(())
+    }
+}
+
+struct Factory(Received);
+
+#[async_trait::async_trait]
+impl ConsumerFactory for Factory {
+    async fn new_consumer(&self) -> Box<dyn Consumer> {
+        Box::new(Collector(self.0.clone()))
+    }
+}
+
+async fn write(node: &Node, rounds: std::ops::Range<i32>) {
+    let insert = node.session.prepare("INSERT INTO t (p, c, v) VALUES (?, ?, 'x')").await.unwrap();
+    for c in rounds {
+        for p in 0..20 {
+            node.session.execute_unpaged(&insert, (p, c)).await.unwrap();
+        }
+    }
+}
+
+async fn read_all(node: &Node, writes: impl AsyncFnOnce()) {
+    let received = Received::default();
+    let (mut reader, handle) = CDCLogReaderBuilder::new()
+        .session(node.session.clone())
+        .keyspace("ks")
+        .table_name("t")
+        .safety_interval(Duration::from_millis(200))
+        .sleep_interval(Duration::from_millis(50))
+        .window_size(Duration::from_secs(5))
+        .consumer_factory(Arc::new(Factory(received.clone())))
+        .build()
+        .await
+        .unwrap();
+    let running = tokio::spawn(handle);
+    writes().await;
+    for _ in 0..1000 {
+        let count: usize = received.lock().values().map(Vec::len).sum();
+        if count >= 1000 || running.is_finished() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    reader.stop();
+    running.await.unwrap().unwrap();
+    let received = received.lock().clone();
+    assert_eq!(received.len(), 20);
+    for (p, rows) in received {
+        assert_eq!(rows, (0..50).collect::<Vec<_>>(), "partition {p}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_receives_every_row_in_order() {
+    let node = start().await;
+    node.run("CREATE TABLE t (p int, c int, v text, PRIMARY KEY (p, c)) WITH cdc = {'enabled': true}")
+        .await;
+    read_all(&node, async || write(&node, 0..50).await).await;
+}

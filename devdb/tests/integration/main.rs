@@ -1,0 +1,8 @@
+//! The node through real clients: the `scylla` driver, `scylla-cdc`, and raw frames.
+mod cdc;
+mod common;
+mod faults;
+mod program;
+mod protocol;
+mod schema;
+mod statements;
