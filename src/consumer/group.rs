@@ -1,0 +1,219 @@
+//! A consumer group: a name and a handler.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::consumer::checkpoints::Checkpoints;
+use crate::consumer::error::GroupError;
+use crate::consumer::handler::EventHandler;
+use crate::consumer::progress::Progress;
+use crate::consumer::run::GroupContext;
+use crate::consumer::settings::GroupSettings;
+use crate::consumer::status::{Counters, GroupState, GroupStatus};
+use crate::event::EventEnvelope;
+use crate::store::{Backoff, EventStore};
+
+/// The entry to consumer groups; see [`ConsumerGroup::builder`].
+#[derive(Debug)]
+pub struct ConsumerGroup;
+
+impl ConsumerGroup {
+    /// A group of this name whose events go to `handler`. Groups share nothing: each has
+    /// its own reader, progress and retries, and fails or lags alone.
+    ///
+    /// ```no_run
+    /// # use messina::consumer::{ConsumerGroup, EventHandler};
+    /// # async fn example(store: messina::EventStore, audit: impl EventHandler)
+    /// # -> Result<(), messina::consumer::GroupError> {
+    /// let group = ConsumerGroup::builder(store, "audit", audit).start().await?;
+    /// tokio::signal::ctrl_c().await.ok();
+    /// let status = group.stop().await?;
+    /// println!("{} events handled", status.handled);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(
+        store: EventStore,
+        name: impl Into<String>,
+        handler: impl EventHandler,
+    ) -> GroupBuilder {
+        GroupBuilder {
+            store,
+            name: name.into(),
+            handler: Arc::new(handler),
+            settings: GroupSettings::default(),
+            observer: None,
+        }
+    }
+}
+
+/// A group to be started.
+#[must_use = "a group runs when it is started"]
+pub struct GroupBuilder {
+    store: EventStore,
+    name: String,
+    handler: Arc<dyn EventHandler>,
+    settings: GroupSettings,
+    observer: Option<Arc<dyn Fn(&EventEnvelope) + Send + Sync>>,
+}
+
+impl GroupBuilder {
+    /// Replaces all settings.
+    pub fn settings(mut self, settings: GroupSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// See [`GroupSettings::safety_interval`].
+    pub fn safety_interval(mut self, interval: Duration) -> Self {
+        self.settings.safety_interval = interval;
+        self
+    }
+
+    /// See [`GroupSettings::sleep_interval`].
+    pub fn sleep_interval(mut self, interval: Duration) -> Self {
+        self.settings.sleep_interval = interval;
+        self
+    }
+
+    /// See [`GroupSettings::start_from`].
+    pub fn start_from(mut self, time: SystemTime) -> Self {
+        self.settings.start_from = Some(time);
+        self
+    }
+
+    /// Called after each event that is done, from the group's own tasks: it must be quick.
+    pub fn observer(mut self, observer: impl Fn(&EventEnvelope) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Starts the group at its checkpoints; a group that is new begins where
+    /// [`GroupSettings::start_from`] says.
+    ///
+    /// # Errors
+    /// [`GroupError::Settings`], and [`GroupError::Checkpoints`] when the database does not
+    /// answer. Later failures are met by beginning again at the checkpoints.
+    pub async fn start(self) -> Result<RunningGroup, GroupError> {
+        self.settings.validate()?;
+        if self.name.is_empty() {
+            return Err(GroupError::Settings("a group needs a name".to_owned()));
+        }
+        let checkpoints = Checkpoints::prepare(self.store.clone(), &self.name)
+            .await
+            .map_err(|source| GroupError::Checkpoints { group: self.name.clone(), source })?;
+        let context = Arc::new(GroupContext {
+            name: self.name,
+            store: self.store,
+            handler: self.handler,
+            settings: self.settings,
+            observer: self.observer,
+            counters: Arc::new(Counters::default()),
+            checkpoints,
+            progress: Mutex::new(Arc::new(Progress::default())),
+        });
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(supervise(Arc::clone(&context), stop.clone()));
+        Ok(RunningGroup { context, task, stop: stop.drop_guard() })
+    }
+}
+
+/// A group at work. Dropping it stops the group in the background, as
+/// [`RunningGroup::stop`] does.
+#[must_use = "dropping a running group stops it"]
+pub struct RunningGroup {
+    context: Arc<GroupContext>,
+    task: JoinHandle<Result<(), GroupError>>,
+    stop: DropGuard,
+}
+
+impl fmt::Debug for RunningGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RunningGroup").field(&self.context.name).finish()
+    }
+}
+
+impl RunningGroup {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.context.name
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> GroupStatus {
+        status(&self.context)
+    }
+
+    /// Stops reading, finishes the events that have been read, stores the progress.
+    ///
+    /// # Errors
+    /// [`GroupError::Drain`] when the drain timeout passed first, and the error of a group
+    /// that had halted. Nothing is lost: what is unfinished comes again after the next start.
+    pub async fn stop(self) -> Result<GroupStatus, GroupError> {
+        drop(self.stop);
+        joined(self.task.await)?;
+        Ok(status(&self.context))
+    }
+
+    /// Waits until the group ends by itself, which it does only by halting.
+    ///
+    /// # Errors
+    /// Why it halted.
+    pub async fn finished(&mut self) -> Result<(), GroupError> {
+        joined((&mut self.task).await)
+    }
+}
+
+fn status(context: &GroupContext) -> GroupStatus {
+    let progress = Arc::clone(&context.progress.lock());
+    let watermark = progress.watermark().map(|millis| millis * 1000);
+    context.counters.status(&context.name, progress.in_flight(), watermark)
+}
+
+fn joined(result: Result<Result<(), GroupError>, tokio::task::JoinError>) -> Result<(), GroupError> {
+    match result {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Ok(()),
+        },
+    }
+}
+
+/// Runs the group, again and again where that may help.
+async fn supervise(context: Arc<GroupContext>, stop: CancellationToken) -> Result<(), GroupError> {
+    const QUIET: Duration = Duration::from_secs(60);
+    let new_backoff = || Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
+    let mut backoff = new_backoff();
+    loop {
+        context.counters.set_state(GroupState::Running);
+        let began = Instant::now();
+        let error = match context.run(&stop).await {
+            Ok(()) => {
+                context.counters.set_state(GroupState::Stopped);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        if error.is_final() || stop.is_cancelled() {
+            tracing::error!(group = %context.name, %error, "the group has halted");
+            context.counters.set_state(GroupState::Halted { reason: error.to_string() });
+            return Err(error);
+        }
+        if began.elapsed() > QUIET {
+            backoff = new_backoff();
+        }
+        tracing::warn!(group = %context.name, %error, "the group begins again at its checkpoint");
+        context.counters.set_state(GroupState::Restarting { reason: error.to_string() });
+        if timeout(backoff.delay(), stop.cancelled()).await.is_ok() {
+            context.counters.set_state(GroupState::Stopped);
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Consumer groups: independent followers of the outbox through its CDC log.
+//!
+//! ```text
+//! CDC log ── sweep      one scylla-cdc reader per group, a safety interval behind
+//!               ↓
+//!            sequencer  per aggregate: drops duplicates, closes gaps from event_store
+//!               ↓
+//!            lanes      in order per aggregate, parallel across; retry
+//!               ↓
+//!            progress   a checkpoint never passes an event that is not done
+//! ```
+
+mod checkpoints;
+mod error;
+mod group;
+mod handler;
+mod lanes;
+mod log_row;
+mod log_start;
+mod progress;
+mod run;
+mod sequencer;
+mod settings;
+mod status;
+mod sweep;
+
+pub use error::GroupError;
+pub use group::{ConsumerGroup, GroupBuilder, RunningGroup};
+pub use handler::{EventHandler, Handled, HandlerError};
+pub use settings::GroupSettings;
+pub use status::{GroupState, GroupStatus};

@@ -1,0 +1,200 @@
+//! Progress: how far each stream has been read, and what of it is not done.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+/// A CDC stream's id.
+pub(crate) type StreamId = u128;
+
+/// Milliseconds since 1970, the resolution of scylla-cdc's windows.
+pub(crate) type Millis = i64;
+
+/// What a group has read and done, of the streams of the current CDC generation and of
+/// what is left of earlier ones. Shared by the sweep, the lanes and the checkpoint writer.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    generation: Millis,
+    streams: HashMap<StreamId, Stream>,
+    next_ticket: u64,
+    in_flight: usize,
+}
+
+#[derive(Debug)]
+struct Stream {
+    generation: Millis,
+    /// Every row before this has been read.
+    position: Millis,
+    /// Rows read and not done: their time and ticket.
+    open: BTreeSet<(Millis, u64)>,
+}
+
+impl Stream {
+    /// Every row before this is done.
+    fn watermark(&self) -> Millis {
+        self.open.first().map_or(self.position, |(time, _)| self.position.min(*time))
+    }
+}
+
+/// An event that has been read and is not done. Dropping it without [`Ticket::done`] leaves
+/// it open, so that no checkpoint passes it.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Ticket {
+    progress: Arc<Progress>,
+    stream: StreamId,
+    time: Millis,
+    number: u64,
+}
+
+impl Ticket {
+    /// The event is done.
+    pub(crate) fn done(self) {
+        let mut state = self.progress.state.lock();
+        state.in_flight -= 1;
+        if let Some(stream) = state.streams.get_mut(&self.stream) {
+            stream.open.remove(&(self.time, self.number));
+        }
+    }
+}
+
+/// A stream's progress as it may be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StreamProgress {
+    pub(crate) stream: StreamId,
+    pub(crate) generation: Millis,
+    pub(crate) watermark: Millis,
+}
+
+impl Progress {
+    /// The reader begins with the streams of this generation: those before it are read.
+    pub(crate) fn begin_generation(&self, generation: Millis) {
+        self.state.lock().generation = generation;
+    }
+
+    /// A stream of the current generation begins to be read here.
+    pub(crate) fn begin_stream(&self, stream: StreamId, position: Millis) {
+        let mut state = self.state.lock();
+        let generation = state.generation;
+        state.streams.insert(stream, Stream { generation, position, open: BTreeSet::new() });
+    }
+
+    /// Every row of the stream before `position` has been read.
+    pub(crate) fn advance(&self, stream: StreamId, position: Millis) {
+        if let Some(stream) = self.state.lock().streams.get_mut(&stream) {
+            stream.position = stream.position.max(position);
+        }
+    }
+
+    /// An event of the stream has been read and is going to be handled.
+    pub(crate) fn open(self: &Arc<Self>, stream: StreamId, time: Millis) -> Ticket {
+        let mut state = self.state.lock();
+        let number = state.next_ticket;
+        state.next_ticket += 1;
+        state.in_flight += 1;
+        let generation = state.generation;
+        state
+            .streams
+            .entry(stream)
+            .or_insert_with(|| Stream { generation, position: time, open: BTreeSet::new() })
+            .open
+            .insert((time, number));
+        Ticket { progress: Arc::clone(self), stream, time, number }
+    }
+
+    /// Events read and not done.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.state.lock().in_flight
+    }
+
+    /// Every row before this is done, in all streams; `None` before any is read.
+    pub(crate) fn watermark(&self) -> Option<Millis> {
+        let state = self.state.lock();
+        relevant(&state).map(|(_, stream)| stream.watermark()).min()
+    }
+
+    /// What may be stored for each stream, and the current generation. Streams of earlier
+    /// generations that are read and done to the end are forgotten and not among them.
+    pub(crate) fn snapshot(&self) -> (Vec<StreamProgress>, Millis) {
+        let mut state = self.state.lock();
+        let current = state.generation;
+        state.streams.retain(|_, s| s.generation >= current || !s.open.is_empty());
+        let progress = state
+            .streams
+            .iter()
+            .map(|(id, s)| StreamProgress {
+                stream: *id,
+                generation: s.generation,
+                watermark: s.watermark(),
+            })
+            .collect();
+        (progress, current)
+    }
+}
+
+/// Streams whose watermark counts: an earlier generation's only while it has open events.
+fn relevant(state: &State) -> impl Iterator<Item = (&StreamId, &Stream)> {
+    state.streams.iter().filter(|(_, s)| s.generation == state.generation || !s.open.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watermark_never_passes_an_event_that_is_not_done() {
+        let progress = Arc::new(Progress::default());
+        progress.begin_generation(1);
+        progress.begin_stream(7, 100);
+        let (first, second) = (progress.open(7, 110), progress.open(7, 120));
+        progress.advance(7, 200);
+        assert_eq!(progress.watermark(), Some(110));
+        second.done();
+        assert_eq!(progress.watermark(), Some(110));
+        first.done();
+        assert_eq!(progress.watermark(), Some(200));
+        assert_eq!(progress.in_flight(), 0);
+    }
+
+    #[test]
+    fn an_event_of_a_window_that_is_not_read_to_its_end_holds_nothing_back_before_it() {
+        let progress = Arc::new(Progress::default());
+        progress.begin_stream(7, 100);
+        let event = progress.open(7, 150);
+        assert_eq!(progress.watermark(), Some(100));
+        event.done();
+        assert_eq!(progress.watermark(), Some(100));
+    }
+
+    #[test]
+    fn a_dropped_ticket_stays_open() {
+        let progress = Arc::new(Progress::default());
+        progress.begin_stream(7, 100);
+        drop(progress.open(7, 110));
+        progress.advance(7, 200);
+        assert_eq!(progress.watermark(), Some(110));
+    }
+
+    #[test]
+    fn streams_of_an_earlier_generation_are_kept_until_they_are_done() {
+        let progress = Arc::new(Progress::default());
+        progress.begin_generation(1);
+        progress.begin_stream(7, 100);
+        let late = progress.open(7, 110);
+        progress.advance(7, 200);
+        progress.begin_generation(200);
+        progress.begin_stream(8, 200);
+        assert_eq!(progress.snapshot().0.len(), 2);
+        assert_eq!(progress.watermark(), Some(110));
+        late.done();
+        let (kept, generation) = progress.snapshot();
+        assert_eq!(generation, 200);
+        assert_eq!(kept, [StreamProgress { stream: 8, generation: 200, watermark: 200 }]);
+    }
+}

@@ -1,0 +1,163 @@
+//! One run of a group: from its checkpoints until it is stopped or something fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::consumer::checkpoints::Checkpoints;
+use crate::consumer::error::GroupError;
+use crate::consumer::handler::EventHandler;
+use crate::consumer::lanes::{LaneContext, Lanes, Observer};
+use crate::consumer::log_start::first_readable;
+use crate::consumer::progress::{Millis, Progress};
+use crate::consumer::sequencer::Sequencer;
+use crate::consumer::settings::GroupSettings;
+use crate::consumer::status::Counters;
+use crate::consumer::sweep::{Intake, Sweep};
+use crate::store::{DatabaseError, EventStore, is_transient};
+use crate::time::now_micros;
+
+/// The CDC log keeps its rows this long (`ttl` of the outbox's `cdc` option).
+const LOG_TTL: Duration = Duration::from_secs(86_400);
+
+/// What a group is made of, the same in every run.
+pub(crate) struct GroupContext {
+    pub(crate) name: String,
+    pub(crate) store: EventStore,
+    pub(crate) handler: Arc<dyn EventHandler>,
+    pub(crate) settings: GroupSettings,
+    pub(crate) observer: Option<Observer>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) checkpoints: Checkpoints,
+    /// Of the current run.
+    pub(crate) progress: Mutex<Arc<Progress>>,
+}
+
+impl GroupContext {
+    fn checkpoint_error(&self, source: DatabaseError) -> GroupError {
+        GroupError::Checkpoints { group: self.name.clone(), source }
+    }
+
+    /// Where the group begins if it is new.
+    async fn start(&self) -> Result<Millis, GroupError> {
+        let wanted = match self.settings.start_from {
+            Some(time) => time
+                .duration_since(std::time::UNIX_EPOCH)
+                .map_or(0, |since| since.as_millis() as Millis),
+            None => now_micros() / 1000 - LOG_TTL.as_millis() as Millis,
+        };
+        first_readable(self.store.session(), wanted).await.map_err(|e| self.checkpoint_error(e))
+    }
+
+    /// Runs until `stop`, then finishes what is in the lanes and stores the progress.
+    pub(crate) async fn run(&self, stop: &CancellationToken) -> Result<(), GroupError> {
+        let start = self.start().await?;
+        let found = self.checkpoints.load(start).await.map_err(|e| self.checkpoint_error(e))?;
+        let progress = Arc::new(Progress::default());
+        *self.progress.lock() = Arc::clone(&progress);
+        let closing = CancellationToken::new();
+        let (lanes, mut tasks) = Lanes::start(LaneContext {
+            group: self.name.clone(),
+            handler: Arc::clone(&self.handler),
+            counters: Arc::clone(&self.counters),
+            settings: self.settings.clone(),
+            observer: self.observer.clone(),
+            closing: closing.clone(),
+        });
+        let intake = Arc::new(Intake {
+            group: self.name.clone(),
+            store: self.store.clone(),
+            progress: Arc::clone(&progress),
+            sequencer: Sequencer::new(found.oldest() * 1000),
+            counters: Arc::clone(&self.counters),
+            lanes,
+            failure: Mutex::new(None),
+        });
+        let mut sweep = Sweep::start(Arc::clone(&intake), found, &self.settings).await?;
+        let result = self.watch(stop, &intake, &mut sweep, &mut tasks).await;
+        drop(sweep);
+        closing.cancel();
+        let drained = self.drain(&mut tasks, &progress).await;
+        let saved =
+            self.checkpoints.save(&progress).await.map_err(|e| self.checkpoint_error(e));
+        result.and(drained).and(saved)
+    }
+
+    /// Stores progress now and then, until `stop` or the first failure.
+    async fn watch(
+        &self,
+        stop: &CancellationToken,
+        intake: &Intake,
+        sweep: &mut Sweep,
+        tasks: &mut JoinSet<Result<(), GroupError>>,
+    ) -> Result<(), GroupError> {
+        let mut tick = interval(self.settings.checkpoint_interval);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                Some(ended) = tasks.join_next() => self.lane_ended(ended)?,
+                ended = &mut sweep.finished => {
+                    let reason = match ended {
+                        Ok(()) => "the reader ended".to_owned(),
+                        Err(error) => format!("{error:#}"),
+                    };
+                    return Err(intake.failure.lock().take().unwrap_or_else(|| {
+                        GroupError::Reader { group: self.name.clone(), reason }
+                    }));
+                }
+                _ = tick.tick() => {
+                    if let Some(watermark) = intake.progress.watermark() {
+                        intake.sequencer.forget_before(watermark * 1000);
+                    }
+                    match self.checkpoints.save(&intake.progress).await {
+                        Ok(()) => {}
+                        Err(error) if is_transient(&error) => {
+                            tracing::warn!(group = %self.name, %error, "progress not stored yet");
+                        }
+                        Err(error) => return Err(self.checkpoint_error(error)),
+                    }
+                }
+            }
+        }
+    }
+
+    fn lane_ended(
+        &self,
+        ended: Result<Result<(), GroupError>, tokio::task::JoinError>,
+    ) -> Result<(), GroupError> {
+        match ended {
+            Ok(result) => result,
+            Err(error) => {
+                Err(GroupError::Reader { group: self.name.clone(), reason: error.to_string() })
+            }
+        }
+    }
+
+    /// Waits for the lanes to finish what they have. The first failure is the result, but
+    /// the other lanes finish.
+    async fn drain(
+        &self,
+        tasks: &mut JoinSet<Result<(), GroupError>>,
+        progress: &Progress,
+    ) -> Result<(), GroupError> {
+        let deadline = Instant::now() + self.settings.drain_timeout;
+        let mut result = Ok(());
+        loop {
+            match timeout_at(deadline, tasks.join_next()).await {
+                Ok(Some(ended)) => result = result.and(self.lane_ended(ended)),
+                Ok(None) => return result,
+                Err(_) => {
+                    tasks.abort_all();
+                    let in_flight = progress.in_flight();
+                    return result
+                        .and(Err(GroupError::Drain { group: self.name.clone(), in_flight }));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! How a group is doing.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+/// What a group is at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupState {
+    /// Reading and handling.
+    Running,
+    /// Something failed; the group begins again at its checkpoint.
+    Restarting {
+        /// What failed.
+        reason: String,
+    },
+    /// It stands before an event that it cannot handle.
+    Halted {
+        /// Which, and why.
+        reason: String,
+    },
+    /// Stopped on request.
+    Stopped,
+}
+
+/// A group's figures since it was started in this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupStatus {
+    /// The group.
+    pub name: String,
+    /// What it is at.
+    pub state: GroupState,
+    /// Events handled.
+    pub handled: u64,
+    /// Events that came again and were dropped.
+    pub duplicates: u64,
+    /// Events that the log did not show in time, found in `event_store`.
+    pub repaired: u64,
+    /// Attempts that failed and were repeated.
+    pub retries: u64,
+    /// Events read and not done yet.
+    pub in_flight: usize,
+    /// Everything written before this time is done, µs since 1970; `None` before the first read.
+    pub watermark: Option<i64>,
+    /// How far the watermark is behind now: never less than the safety interval.
+    pub lag: Option<Duration>,
+}
+
+/// The counters behind a [`GroupStatus`].
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) handled: AtomicU64,
+    pub(crate) duplicates: AtomicU64,
+    pub(crate) repaired: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) state: Mutex<Option<GroupState>>,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_state(&self, state: GroupState) {
+        *self.state.lock() = Some(state);
+    }
+
+    pub(crate) fn status(&self, name: &str, in_flight: usize, watermark: Option<i64>) -> GroupStatus {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        GroupStatus {
+            name: name.to_owned(),
+            state: self.state.lock().clone().unwrap_or(GroupState::Running),
+            handled: read(&self.handled),
+            duplicates: read(&self.duplicates),
+            repaired: read(&self.repaired),
+            retries: read(&self.retries),
+            in_flight,
+            watermark,
+            lag: watermark.map(|w| {
+                Duration::from_micros((crate::time::now_micros() - w).max(0).unsigned_abs())
+            }),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The sweep: a scylla-cdc reader that gives every row of the log, a safety interval late.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::RemoteHandle;
+use parking_lot::Mutex;
+use scylla_cdc::cdc_types::{GenerationTimestamp, StreamID};
+use scylla_cdc::checkpoints::{CDCCheckpointSaver, Checkpoint};
+use scylla_cdc::consumer::{CDCRow, Consumer, ConsumerFactory};
+use scylla_cdc::log_reader::{CDCLogReader, CDCLogReaderBuilder};
+
+use crate::consumer::checkpoints::Found;
+use crate::consumer::error::GroupError;
+use crate::consumer::lanes::{Job, Lanes};
+use crate::consumer::log_row::{LogEvent, event_of};
+use crate::consumer::progress::{Millis, Progress, StreamId};
+use crate::consumer::sequencer::Sequencer;
+use crate::consumer::settings::GroupSettings;
+use crate::consumer::status::Counters;
+use crate::event::EventEnvelope;
+use crate::store::EventStore;
+
+/// How often scylla-cdc tells the saver where its streams are. In memory only: what is
+/// stored, and when, is the checkpoint writer's matter.
+const POSITION_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What rows go through on their way from the log to the lanes.
+pub(crate) struct Intake {
+    pub(crate) group: String,
+    pub(crate) store: EventStore,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) sequencer: Sequencer,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) lanes: Lanes,
+    /// The error that ended the reader, with its kind; scylla-cdc passes on only its text.
+    pub(crate) failure: Mutex<Option<GroupError>>,
+}
+
+impl Intake {
+    /// Takes a row of the log in. When this returns, its event is in a lane (and in
+    /// [`Progress`]) or was a duplicate.
+    async fn take(&self, row: CDCRow<'_>) -> Result<(), GroupError> {
+        let event = event_of(row)
+            .map_err(|reason| GroupError::Row { group: self.group.clone(), reason })?;
+        let Some(LogEvent { event, stream, time }) = event else { return Ok(()) };
+        // Room first: what is sequenced must be handed on.
+        let sequenced = self.sequencer.sequence(&event, &self.store).await?;
+        if !sequenced.is_new {
+            Counters::add(&self.counters.duplicates, 1);
+            return Ok(());
+        }
+        Counters::add(&self.counters.repaired, sequenced.missing.len() as u64);
+        for missing in sequenced.missing {
+            self.hand_on(missing, stream, time).await;
+        }
+        self.hand_on(event, stream, time).await;
+        Ok(())
+    }
+
+    /// A closed lane has failed, and its error ends the run: the event stays open.
+    async fn hand_on(&self, event: EventEnvelope, stream: StreamId, time: Millis) {
+        let ticket = self.progress.open(stream, time);
+        if let Some(permit) = self.lanes.reserve(event.aggregate_id).await {
+            permit.send(Job { event, ticket });
+        }
+    }
+}
+
+/// The running reader. Dropping it ends it.
+pub(crate) struct Sweep {
+    _reader: CDCLogReader,
+    /// Ends with an error, or never.
+    pub(crate) finished: RemoteHandle<anyhow::Result<()>>,
+}
+
+impl Sweep {
+    pub(crate) async fn start(
+        intake: Arc<Intake>,
+        found: Found,
+        settings: &GroupSettings,
+    ) -> Result<Self, GroupError> {
+        let start = Duration::from_millis(found.oldest().max(0).unsigned_abs());
+        let saver = Positions { progress: Arc::clone(&intake.progress), found };
+        let (reader, finished) = CDCLogReaderBuilder::new()
+            .session(Arc::clone(intake.store.session()))
+            .keyspace(intake.store.keyspace())
+            .table_name("outbox_messages")
+            .start_timestamp(start)
+            .window_size(settings.window)
+            .safety_interval(settings.safety_interval)
+            .sleep_interval(settings.sleep_interval)
+            .should_load_progress(true)
+            .should_save_progress(true)
+            .pause_between_saves(POSITION_INTERVAL)
+            .checkpoint_saver(Arc::new(saver))
+            .consumer_factory(Arc::new(Factory(Arc::clone(&intake))))
+            .build()
+            .await
+            .map_err(|e| GroupError::Reader {
+                group: intake.group.clone(),
+                reason: format!("{e:#}"),
+            })?;
+        Ok(Self { _reader: reader, finished })
+    }
+}
+
+struct Factory(Arc<Intake>);
+
+#[async_trait]
+impl ConsumerFactory for Factory {
+    async fn new_consumer(&self) -> Box<dyn Consumer> {
+        Box::new(RowConsumer(Arc::clone(&self.0)))
+    }
+}
+
+struct RowConsumer(Arc<Intake>);
+
+#[async_trait]
+impl Consumer for RowConsumer {
+    async fn consume_cdc(&mut self, row: CDCRow<'_>) -> anyhow::Result<()> {
+        self.0.take(row).await.map_err(|error| {
+            let text = anyhow::anyhow!("{error}");
+            *self.0.failure.lock() = Some(error);
+            text
+        })
+    }
+}
+
+/// Takes scylla-cdc's positions into [`Progress`] and gives it those that were stored.
+struct Positions {
+    progress: Arc<Progress>,
+    found: Found,
+}
+
+#[async_trait]
+impl CDCCheckpointSaver for Positions {
+    async fn save_checkpoint(&self, checkpoint: &Checkpoint) -> anyhow::Result<()> {
+        let position = Millis::try_from(checkpoint.timestamp.as_millis())?;
+        self.progress.advance(stream_id(&checkpoint.stream_id)?, position);
+        Ok(())
+    }
+
+    async fn save_new_generation(&self, generation: &GenerationTimestamp) -> anyhow::Result<()> {
+        self.progress.begin_generation(generation.to_string().parse()?);
+        Ok(())
+    }
+
+    async fn load_last_generation(&self) -> anyhow::Result<Option<GenerationTimestamp>> {
+        // The start timestamp says where to begin, the older of two generations included.
+        Ok(None)
+    }
+
+    async fn load_last_checkpoint(&self, stream: &StreamID) -> anyhow::Result<Option<Duration>> {
+        let stream = stream_id(stream)?;
+        let position = self.found.position(stream);
+        self.progress.begin_stream(stream, position);
+        Ok(Some(Duration::from_millis(position.max(0).unsigned_abs())))
+    }
+}
+
+fn stream_id(id: &StreamID) -> anyhow::Result<StreamId> {
+    Ok(StreamId::from_str_radix(&id.to_string(), 16)?)
+}

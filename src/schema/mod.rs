@@ -1,0 +1,13 @@
+//! The database schema: numbered migrations, their application, and verification of what
+//! is deployed.
+
+mod cql;
+mod deployed;
+mod expected;
+mod migration;
+#[allow(clippy::module_inception)]
+mod schema;
+
+pub use deployed::Difference;
+pub use migration::Migration;
+pub use schema::{Applied, Schema, SchemaError};

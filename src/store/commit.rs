@@ -1,0 +1,174 @@
+//! A commit as it stands in `aggregate_heads.pending`: everything that its batch writes,
+//! so that anyone can finish it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::event::{EventEnvelope, Metadata, Payload};
+use crate::ids::{AggregateId, CausationId, CommitId, CorrelationId, EventId};
+
+/// First byte of the blob: the format, so that a later build can change it.
+const FORMAT_POSTCARD_LZ4: u8 = 1;
+
+/// A blob that claims to be larger is not decompressed. A commit is under 1 MiB (the
+/// server's batch limit), so this leaves room and bounds memory.
+const MAX_DECODED: usize = 16 << 20;
+
+/// The events of one command, to be written together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Commit {
+    pub(crate) commit_id: Uuid,
+    pub(crate) aggregate_id: Uuid,
+    pub(crate) aggregate_type: String,
+    pub(crate) first_sequence_number: i64,
+    /// `committed_at` of the event before the first; `None` for a new aggregate.
+    pub(crate) previous_committed_at: Option<i64>,
+    pub(crate) correlation_id: Option<Uuid>,
+    pub(crate) causation_id: Option<Uuid>,
+    /// JSON; empty: none.
+    pub(crate) metadata: String,
+    /// ms since 1970.
+    pub(crate) created_at: i64,
+    pub(crate) events: Vec<CommitEvent>,
+}
+
+/// One event of a commit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CommitEvent {
+    pub(crate) event_id: Uuid,
+    pub(crate) event_type: String,
+    pub(crate) event_version: i32,
+    pub(crate) payload: String,
+    pub(crate) committed_at: i64,
+}
+
+impl Commit {
+    pub(crate) fn last_sequence_number(&self) -> i64 {
+        self.first_sequence_number + self.events.len() as i64 - 1
+    }
+
+    /// Bytes that ScyllaDB will count for the batch. It counts memory, not payload: a row
+    /// of these tables with small values takes some 1.7 KiB (300 small events, 600 rows,
+    /// were refused at 1 MiB), and each text stands in both tables.
+    pub(crate) fn batch_size(&self) -> usize {
+        const ROW_OVERHEAD: usize = 1_700;
+        self.events
+            .iter()
+            .map(|e| 2 * (ROW_OVERHEAD + e.payload.len() + self.metadata.len()))
+            .sum()
+    }
+
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, String> {
+        let plain = postcard::to_stdvec(self).map_err(|e| e.to_string())?;
+        let mut blob = vec![FORMAT_POSTCARD_LZ4];
+        blob.extend(lz4_flex::block::compress_prepend_size(&plain));
+        Ok(blob)
+    }
+
+    pub(crate) fn decode(blob: &[u8]) -> Result<Self, String> {
+        let Some((&format, body)) = blob.split_first() else {
+            return Err("the pending commit is empty".to_owned());
+        };
+        if format != FORMAT_POSTCARD_LZ4 {
+            return Err(format!(
+                "the pending commit has format {format}, this build knows {FORMAT_POSTCARD_LZ4}: \
+                 a newer build wrote it and must finish it"
+            ));
+        }
+        let (size, compressed) =
+            lz4_flex::block::uncompressed_size(body).map_err(|e| e.to_string())?;
+        if size > MAX_DECODED {
+            return Err(format!("the pending commit claims {size} bytes"));
+        }
+        let plain = lz4_flex::block::decompress(compressed, size).map_err(|e| e.to_string())?;
+        postcard::from_bytes(&plain).map_err(|e| e.to_string())
+    }
+
+    /// The envelopes of its events, given the metadata as it was before encoding.
+    pub(crate) fn envelopes(&self, metadata: &Metadata) -> Vec<EventEnvelope> {
+        let aggregate_type: Arc<str> = self.aggregate_type.as_str().into();
+        let mut previous = self.previous_committed_at;
+        self.events
+            .iter()
+            .zip(self.first_sequence_number..)
+            .map(|(event, sequence_number)| EventEnvelope {
+                aggregate_id: AggregateId(self.aggregate_id),
+                aggregate_type: Arc::clone(&aggregate_type),
+                sequence_number,
+                event_id: EventId(event.event_id),
+                event_type: event.event_type.as_str().into(),
+                event_version: event.event_version,
+                event: Payload::from_json_text(event.payload.as_str()),
+                metadata: metadata.clone(),
+                correlation_id: self.correlation_id.map(CorrelationId),
+                causation_id: self.causation_id.map(CausationId),
+                commit_id: CommitId(self.commit_id),
+                committed_at: event.committed_at,
+                previous_committed_at: previous.replace(event.committed_at),
+                created_at: self.created_at,
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(payload: &str, events: usize) -> Commit {
+        Commit {
+            commit_id: Uuid::now_v7(),
+            aggregate_id: Uuid::now_v7(),
+            aggregate_type: "Order".to_owned(),
+            first_sequence_number: 3,
+            previous_committed_at: Some(5),
+            correlation_id: Some(Uuid::now_v7()),
+            causation_id: None,
+            metadata: r#"{"tenant":"acme"}"#.to_owned(),
+            created_at: 1_700_000_000_000,
+            events: (0..events)
+                .map(|i| CommitEvent {
+                    event_id: Uuid::now_v7(),
+                    event_type: "ItemAdded".to_owned(),
+                    event_version: 1,
+                    payload: payload.to_owned(),
+                    committed_at: 15 + 10 * i as i64,
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        let commit = commit(r#"{"sku":"häß"}"#, 3);
+        assert_eq!(Commit::decode(&commit.encode().unwrap()).unwrap(), commit);
+        assert_eq!(commit.last_sequence_number(), 5);
+    }
+
+    #[test]
+    fn repetitive_payloads_shrink() {
+        let commit = commit(&"{\"a\":1}".repeat(100), 50);
+        assert!(commit.encode().unwrap().len() < 6_000);
+    }
+
+    #[test]
+    fn a_blob_of_another_format_or_with_damage_is_refused() {
+        let blob = commit("{}", 1).encode().unwrap();
+        let mut newer = blob.clone();
+        newer[0] = 9;
+        assert!(Commit::decode(&newer).unwrap_err().contains("newer build"));
+        assert!(Commit::decode(&blob[..blob.len() - 3]).is_err());
+        assert!(Commit::decode(&[]).is_err());
+        assert!(Commit::decode(&[1, 255, 255, 255, 255, 0]).unwrap_err().contains("claims"));
+    }
+
+    #[test]
+    fn envelopes_chain_their_committed_at() {
+        let envelopes = commit("{}", 2).envelopes(&Metadata::default());
+        assert_eq!(envelopes[0].previous_committed_at, Some(5));
+        assert_eq!(envelopes[1].previous_committed_at, Some(15));
+        assert_eq!(envelopes[1].sequence_number, 4);
+    }
+}

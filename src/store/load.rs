@@ -1,0 +1,111 @@
+//! Reading aggregates: their events in order, folded into state.
+
+use std::ops::ControlFlow;
+
+use scylla::response::PagingState;
+
+use super::rows::EventRow;
+use super::store::unavailable;
+use crate::aggregate::{Aggregate, Loaded};
+use crate::event::EventEnvelope;
+use crate::ids::AggregateId;
+use crate::store::{EventStore, StoreError};
+
+impl EventStore {
+    /// The aggregate as its events tell it; without events: version 0 and the default state.
+    ///
+    /// # Errors
+    /// [`StoreError::CorruptEvent`] names an event that cannot be read,
+    /// [`StoreError::Corrupt`] a gap; [`StoreError::Unavailable`] when the database does
+    /// not answer.
+    pub async fn load<A: Aggregate>(&self, id: AggregateId) -> Result<Loaded<A>, StoreError> {
+        let mut loaded = Loaded::new(id);
+        self.refresh(&mut loaded).await?;
+        Ok(loaded)
+    }
+
+    /// Takes in what happened since `loaded` was loaded.
+    ///
+    /// # Errors
+    /// As [`EventStore::load`]; `loaded` has taken in the events before the one at fault.
+    pub async fn refresh<A: Aggregate>(&self, loaded: &mut Loaded<A>) -> Result<(), StoreError> {
+        let after = loaded.version;
+        self.read_events(loaded.id, after, i64::MAX, |envelope, write_time| {
+            if *envelope.aggregate_type != *A::TYPE {
+                return Err(StoreError::Corrupt {
+                    aggregate_id: envelope.aggregate_id,
+                    sequence_number: envelope.sequence_number,
+                    reason: format!("it is a {}, not a {}", envelope.aggregate_type, A::TYPE),
+                });
+            }
+            let event = envelope.decode_event::<A::Event>()?;
+            loaded.state.apply(&event);
+            loaded.version = envelope.sequence_number;
+            loaded.last_committed_at = envelope.committed_at;
+            loaded.last_write_time = write_time;
+            Ok(())
+        })
+        .await
+    }
+
+    /// An aggregate's events with sequence numbers in `(after, up_to]`, in order.
+    ///
+    /// # Errors
+    /// As [`EventStore::load`], but for the payloads, which are not looked at.
+    pub async fn events(
+        &self,
+        id: AggregateId,
+        after: i64,
+        up_to: i64,
+    ) -> Result<Vec<EventEnvelope>, StoreError> {
+        let mut events = Vec::new();
+        self.read_events(id, after, up_to, |envelope, _| {
+            events.push(envelope.clone());
+            Ok(())
+        })
+        .await?;
+        Ok(events)
+    }
+
+    /// Gives each event in `(after, up_to]` with its write time to `take`, and checks that
+    /// none is missing in between.
+    async fn read_events(
+        &self,
+        id: AggregateId,
+        after: i64,
+        up_to: i64,
+        mut take: impl FnMut(&EventEnvelope, i64) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let operation = "loading events";
+        let mut previous: Option<EventEnvelope> = None;
+        let mut last = after;
+        let mut state = PagingState::start();
+        loop {
+            let (result, paging) = self
+                .inner
+                .session
+                .execute_single_page(&self.inner.statements.load, (id.0, after, up_to), state)
+                .await
+                .map_err(unavailable(operation))?;
+            let rows = result.into_rows_result().map_err(unavailable(operation))?;
+            for row in rows.rows::<EventRow<'_>>().map_err(unavailable(operation))? {
+                let row = row.map_err(unavailable(operation))?;
+                let sequence_number = row.sequence_number;
+                let corrupt =
+                    |reason| StoreError::Corrupt { aggregate_id: id, sequence_number, reason };
+                if sequence_number != last + 1 {
+                    return Err(corrupt(format!("the event after {last} is missing")));
+                }
+                let write_time = row.write_time.unwrap_or(0);
+                let envelope = row.envelope(previous.as_ref()).map_err(corrupt)?;
+                take(&envelope, write_time)?;
+                last = sequence_number;
+                previous = Some(envelope);
+            }
+            match paging.into_paging_control_flow() {
+                ControlFlow::Break(()) => return Ok(()),
+                ControlFlow::Continue(next) => state = next,
+            }
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The write side: reserve, then one batch.
+
+mod append;
+mod commit;
+mod database;
+mod error;
+mod load;
+mod retry;
+mod rows;
+mod scan;
+mod statements;
+#[allow(clippy::module_inception)]
+mod store;
+
+pub use append::{Append, Committed, NewEvent};
+pub use error::StoreError;
+pub use scan::TokenRange;
+pub use store::{EventStore, StoreSettings};
+
+pub use database::DatabaseError;
+pub(crate) use database::is_transient;
+pub(crate) use retry::Backoff;
+pub(crate) use rows::parse_metadata;
+pub(crate) use scan::ScanPosition;

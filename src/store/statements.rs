@@ -1,0 +1,115 @@
+//! The statements of the write side, prepared once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use scylla::client::session::Session;
+use scylla::policies::retry::FallthroughRetryPolicy;
+use scylla::statement::prepared::PreparedStatement;
+use scylla::statement::{Consistency, SerialConsistency};
+
+use crate::store::DatabaseError;
+
+const EVENT_COLUMNS: &str = "aggregate_id, sequence_number, aggregate_type, event_id, event_type, \
+    event_version, event_data, metadata, correlation_id, causation_id, commit_id, committed_at, \
+    created_at, writetime(event_type) AS write_time";
+
+/// Prepared statements.
+pub(super) struct Statements {
+    pub(super) reserve: PreparedStatement,
+    pub(super) read_head: PreparedStatement,
+    pub(super) insert_event: PreparedStatement,
+    pub(super) insert_outbox: PreparedStatement,
+    pub(super) load: PreparedStatement,
+    pub(super) read_written: PreparedStatement,
+    pub(super) outbox_written: PreparedStatement,
+    pub(super) scan: PreparedStatement,
+}
+
+impl Statements {
+    pub(super) async fn prepare(
+        session: &Session,
+        keyspace: &str,
+        request_timeout: Duration,
+    ) -> Result<Self, DatabaseError> {
+        let write = async |cql: String| {
+            let mut statement = session.prepare(cql).await?;
+            statement.set_consistency(Consistency::LocalQuorum);
+            statement.set_serial_consistency(Some(SerialConsistency::LocalSerial));
+            statement.set_request_timeout(Some(request_timeout));
+            // The protocol repeats by its own rules: with a new timestamp, or after a look.
+            statement.set_retry_policy(Some(Arc::new(FallthroughRetryPolicy)));
+            Ok::<_, DatabaseError>(statement)
+        };
+        let read = async |cql: String, consistency: Consistency| {
+            let mut statement = session.prepare(cql).await?;
+            statement.set_consistency(consistency);
+            statement.set_request_timeout(Some(request_timeout));
+            statement.set_is_idempotent(true);
+            statement.set_use_cached_result_metadata(true);
+            Ok::<_, DatabaseError>(statement)
+        };
+        let quorum = Consistency::LocalQuorum;
+        Ok(Self {
+            reserve: write(format!(
+                "UPDATE {keyspace}.aggregate_heads SET sequence_number = ?, commit_id = ?, pending = ? \
+                 WHERE aggregate_id = ? IF sequence_number = ?"
+            ))
+            .await?,
+            read_head: read(
+                format!(
+                    "SELECT sequence_number, commit_id, pending FROM {keyspace}.aggregate_heads \
+                     WHERE aggregate_id = ?"
+                ),
+                Consistency::LocalSerial,
+            )
+            .await?,
+            insert_event: write(format!(
+                "INSERT INTO {keyspace}.event_store (aggregate_id, sequence_number, aggregate_type, \
+                 event_id, event_type, event_version, event_data, metadata, correlation_id, \
+                 causation_id, commit_id, committed_at, created_at) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            ))
+            .await?,
+            insert_outbox: write(format!(
+                "INSERT INTO {keyspace}.outbox_messages (aggregate_id, sequence_number, \
+                 aggregate_type, event_id, event_type, event_version, payload, metadata, \
+                 correlation_id, causation_id, commit_id, committed_at, previous_committed_at, \
+                 created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            ))
+            .await?,
+            load: read(
+                format!(
+                    "SELECT {EVENT_COLUMNS} FROM {keyspace}.event_store \
+                     WHERE aggregate_id = ? AND sequence_number > ? AND sequence_number <= ?"
+                ),
+                quorum,
+            )
+            .await?,
+            read_written: read(
+                format!(
+                    "SELECT commit_id, committed_at, writetime(event_type) FROM {keyspace}.event_store \
+                     WHERE aggregate_id = ? AND sequence_number = ?"
+                ),
+                quorum,
+            )
+            .await?,
+            outbox_written: read(
+                format!(
+                    "SELECT commit_id FROM {keyspace}.outbox_messages \
+                     WHERE aggregate_id = ? AND sequence_number = ?"
+                ),
+                quorum,
+            )
+            .await?,
+            scan: read(
+                format!(
+                    "SELECT {EVENT_COLUMNS} FROM {keyspace}.event_store \
+                     WHERE token(aggregate_id) >= ? AND token(aggregate_id) <= ?"
+                ),
+                quorum,
+            )
+            .await?,
+        })
+    }
+}
