@@ -1,8 +1,16 @@
 //! Types and the values of them.
-mod cql_type;
 pub mod collection;
+mod compare;
+mod cql_type;
+mod datetime;
+mod display;
+mod json;
+mod number;
 pub mod order;
 pub mod partition_key;
-mod signatures;
+mod value;
+pub use compare::compare;
 pub use cql_type::{CqlType, UdtDefinition};
-pub use signatures::*;
+pub use display::class_name;
+pub use json::{from_json, to_json};
+pub use value::{from_text, literal_to_bytes, to_text, validate};
