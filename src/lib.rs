@@ -7,6 +7,7 @@ pub mod consumer;
 pub mod event;
 pub mod ids;
 pub mod projection;
+pub mod publisher;
 pub mod schema;
 pub mod store;
 pub mod testing;

@@ -87,7 +87,9 @@ impl GroupError {
                 | GroupError::Row { .. }
                 | GroupError::Settings(_)
                 | GroupError::Store(
-                    StoreError::Corrupt { .. } | StoreError::CorruptEvent(_) | StoreError::Schema(_)
+                    StoreError::Corrupt { .. }
+                        | StoreError::CorruptEvent(_)
+                        | StoreError::Schema(_)
                 )
         )
     }

@@ -176,7 +176,9 @@ fn status(context: &GroupContext) -> GroupStatus {
     context.counters.status(&context.name, progress.in_flight(), watermark)
 }
 
-fn joined(result: Result<Result<(), GroupError>, tokio::task::JoinError>) -> Result<(), GroupError> {
+fn joined(
+    result: Result<Result<(), GroupError>, tokio::task::JoinError>,
+) -> Result<(), GroupError> {
     match result {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {

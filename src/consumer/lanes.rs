@@ -161,16 +161,16 @@ impl LaneContext {
             }
             Err(HandlerError::Poison(reason)) => Err(self.poison(&job.event, &*reason)),
             // Later events may have arrived: only a new beginning keeps the order.
-            Err(HandlerError::Retry(reason)) => Err(GroupError::Delivery {
-                group: self.group.clone(),
-                reason: reason.to_string(),
-            }),
+            Err(HandlerError::Retry(reason)) => {
+                Err(GroupError::Delivery { group: self.group.clone(), reason: reason.to_string() })
+            }
         }
     }
 
     /// One call of the handler; a panic in it is the event's fault, not the process's end.
     async fn attempt(&self, event: &EventEnvelope) -> Result<Handled, HandlerError> {
-        let call: std::pin::Pin<Box<dyn Future<Output = _> + Send + '_>> = self.handler.handle(event);
+        let call: std::pin::Pin<Box<dyn Future<Output = _> + Send + '_>> =
+            self.handler.handle(event);
         match std::panic::AssertUnwindSafe(call).catch_unwind().await {
             Ok(result) => result,
             Err(panic) => {

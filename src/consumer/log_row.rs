@@ -45,7 +45,9 @@ pub(crate) fn event_of(mut row: CDCRow<'_>) -> Result<Option<LogEvent>, String> 
             Some(CqlValue::Int(version)) => version,
             _ => return Err(missing("event_version")),
         },
-        event: Payload::from_json_text(text(&mut row, "payload")?.ok_or_else(|| missing("payload"))?),
+        event: Payload::from_json_text(
+            text(&mut row, "payload")?.ok_or_else(|| missing("payload"))?,
+        ),
         metadata: parse_metadata(text(&mut row, "metadata")?.as_deref())?,
         correlation_id: uuid(&mut row, "correlation_id")?.map(CorrelationId),
         causation_id: uuid(&mut row, "causation_id")?.map(CausationId),

@@ -10,7 +10,10 @@ use crate::store::DatabaseError;
 
 /// The first moment at or after `from` that the log can be read at. scylla-cdc, asked to
 /// begin before the oldest generation, begins with the newest and would skip those between.
-pub(crate) async fn first_readable(session: &Session, from: Millis) -> Result<Millis, DatabaseError> {
+pub(crate) async fn first_readable(
+    session: &Session,
+    from: Millis,
+) -> Result<Millis, DatabaseError> {
     // Replicated three times where there are three nodes; scylla-cdc reads it like this too.
     let single_node = session.get_cluster_state().get_nodes_info().len() == 1;
     let mut statement = Statement::new(

@@ -82,8 +82,7 @@ impl GroupContext {
         drop(sweep);
         closing.cancel();
         let drained = self.drain(&mut tasks, &progress).await;
-        let saved =
-            self.checkpoints.save(&progress).await.map_err(|e| self.checkpoint_error(e));
+        let saved = self.checkpoints.save(&progress).await.map_err(|e| self.checkpoint_error(e));
         result.and(drained).and(saved)
     }
 

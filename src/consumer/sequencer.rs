@@ -39,7 +39,10 @@ enum Verdict {
     Duplicate,
     Next,
     /// Events after this sequence number, committed at or after this time, come first.
-    Gap { after: i64, since: i64 },
+    Gap {
+        after: i64,
+        since: i64,
+    },
 }
 
 /// An event's place found.
@@ -143,10 +146,7 @@ mod tests {
     fn a_hole_is_filled_from_where_it_begins() {
         let sequencer = Sequencer::new(START);
         sequencer.remember(&event(2, None));
-        assert_eq!(
-            sequencer.judge(&event(5, None)),
-            Verdict::Gap { after: 2, since: i64::MIN }
-        );
+        assert_eq!(sequencer.judge(&event(5, None)), Verdict::Gap { after: 2, since: i64::MIN });
     }
 
     #[test]

@@ -66,7 +66,12 @@ impl Counters {
         *self.state.lock() = Some(state);
     }
 
-    pub(crate) fn status(&self, name: &str, in_flight: usize, watermark: Option<i64>) -> GroupStatus {
+    pub(crate) fn status(
+        &self,
+        name: &str,
+        in_flight: usize,
+        watermark: Option<i64>,
+    ) -> GroupStatus {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         GroupStatus {
             name: name.to_owned(),

@@ -1,8 +1,13 @@
 //! Projections: events in, rows of read models out.
 
+mod executor;
+mod handler;
 #[allow(clippy::module_inception)]
 mod projection;
+mod rebuild;
 mod writes;
 
+pub use handler::ProjectionHandler;
 pub use projection::{Projection, ProjectionError};
+pub use rebuild::{Rebuild, RebuildError, RebuildProgress, RebuildReport};
 pub use writes::{Delete, MAX_WRITES_PER_EVENT, Put, Writes};

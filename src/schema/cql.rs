@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn a_script_is_split_at_semicolons_outside_of_comments_and_strings() {
-        let script = "-- one; two\nCREATE TABLE a (x int);  -- c\nALTER TABLE a WITH comment = 'b;c';;";
+        let script =
+            "-- one; two\nCREATE TABLE a (x int);  -- c\nALTER TABLE a WITH comment = 'b;c';;";
         assert_eq!(
             statements(script),
             ["CREATE TABLE a (x int)", "ALTER TABLE a WITH comment = 'b;c'"]

@@ -239,10 +239,8 @@ fn compare(
         );
     }
     for column in expected.columns.keys().filter(|c| !deployed.columns.contains_key(*c)) {
-        differences.push(Difference::ColumnMissing {
-            table: name.to_owned(),
-            column: column.clone(),
-        });
+        differences
+            .push(Difference::ColumnMissing { table: name.to_owned(), column: column.clone() });
     }
 }
 
@@ -256,8 +254,10 @@ mod tests {
         let hex = "050000000500000064656c7461040000006675\
                    6c6c07000000656e61626c6564040000007472756509000000706f7374696d616765050000006661\
                    6c736508000000707265696d6167650500000066616c73650300000074746c0400000033363030";
-        let bytes: Vec<u8> =
-            (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect();
+        let bytes: Vec<u8> = (0..hex.len())
+            .step_by(2)
+            .map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap())
+            .collect();
         let map = decode_map(&bytes).unwrap();
         assert_eq!(map["enabled"], "true");
         assert_eq!(map["ttl"], "3600");

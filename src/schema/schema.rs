@@ -234,7 +234,10 @@ impl Schema {
     fn expected(&self) -> Result<BTreeMap<String, expected::ExpectedTable>, SchemaError> {
         let valid_name = self.keyspace.len() <= 48
             && self.keyspace.starts_with(|c: char| c.is_ascii_lowercase())
-            && self.keyspace.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+            && self
+                .keyspace
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
         if !valid_name {
             return Err(SchemaError::InvalidKeyspace(self.keyspace.clone()));
         }
@@ -257,7 +260,8 @@ impl Schema {
                         )));
                     }
                 }
-                expected::tables(statements.iter().chain(&own).map(String::as_str)).map_err(invalid)?;
+                expected::tables(statements.iter().chain(&own).map(String::as_str))
+                    .map_err(invalid)?;
                 statements.extend(own);
             }
         }
@@ -303,8 +307,7 @@ impl Schema {
             )
             .await?
             .into_rows_result()?;
-        let tablets =
-            if rows.rows_num() > 0 { " AND tablets = {'enabled': false}" } else { "" };
+        let tablets = if rows.rows_num() > 0 { " AND tablets = {'enabled': false}" } else { "" };
         Ok(format!(
             "CREATE KEYSPACE IF NOT EXISTS {} WITH replication = \
              {{'class': 'NetworkTopologyStrategy', 'replication_factor': {}}}{tablets}",
@@ -318,7 +321,10 @@ impl Schema {
     ) -> Result<BTreeMap<(String, i32), Uuid>, SchemaError> {
         let rows = session
             .query_unpaged(
-                format!("SELECT component, version, checksum FROM {}.schema_migrations", self.keyspace),
+                format!(
+                    "SELECT component, version, checksum FROM {}.schema_migrations",
+                    self.keyspace
+                ),
                 (),
             )
             .await?
@@ -356,8 +362,8 @@ mod tests {
     fn migrations_are_numbered_without_gaps_and_name_what_they_change() {
         let gap = Schema::new("k").migrations("app", &[Migration::new(2, "x", "")]);
         assert!(matches!(gap.expected(), Err(SchemaError::InvalidMigration { version: 2, .. })));
-        let other =
-            Schema::new("k").migrations("app", &[Migration::new(1, "x", "INSERT INTO t (a) VALUES (1);")]);
+        let other = Schema::new("k")
+            .migrations("app", &[Migration::new(1, "x", "INSERT INTO t (a) VALUES (1);")]);
         let error = other.expected().unwrap_err().to_string();
         assert!(error.contains("app 0001") && error.contains("INSERT INTO"), "{error}");
     }

@@ -139,7 +139,8 @@ impl EventStore {
     /// not answer: the commit stays pending. [`StoreError::Corrupt`] when it cannot be
     /// decoded.
     pub async fn complete_pending(&self, id: AggregateId) -> Result<Option<CommitId>, StoreError> {
-        let Some(head) = self.read_head(id).await.map_err(unavailable("reading aggregate_heads"))?
+        let Some(head) =
+            self.read_head(id).await.map_err(unavailable("reading aggregate_heads"))?
         else {
             return Ok(None);
         };
@@ -310,8 +311,7 @@ impl EventStore {
         }
         // Another commit stands there: before it, or on top of ours. Who reserves on top
         // of a commit has finished it first, so ours would be in the store.
-        let first =
-            self.read_written(append.aggregate_id, commit.first_sequence_number).await?;
+        let first = self.read_written(append.aggregate_id, commit.first_sequence_number).await?;
         Ok(Some(match first {
             Some(written) if written.commit_id == Some(commit.commit_id) => {
                 Reservation::OursAndWritten { write_time: written.write_time }
@@ -331,7 +331,8 @@ impl EventStore {
     ) -> Result<i64, StoreError> {
         let rows = batch_rows(commit);
         let mut batch = Batch::new(BatchType::Logged);
-        for statement in [&self.inner.statements.insert_event, &self.inner.statements.insert_outbox] {
+        for statement in [&self.inner.statements.insert_event, &self.inner.statements.insert_outbox]
+        {
             for _ in &commit.events {
                 batch.append_statement(statement.clone());
             }

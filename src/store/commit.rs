@@ -54,10 +54,7 @@ impl Commit {
     /// were refused at 1 MiB), and each text stands in both tables.
     pub(crate) fn batch_size(&self) -> usize {
         const ROW_OVERHEAD: usize = 1_700;
-        self.events
-            .iter()
-            .map(|e| 2 * (ROW_OVERHEAD + e.payload.len() + self.metadata.len()))
-            .sum()
+        self.events.iter().map(|e| 2 * (ROW_OVERHEAD + e.payload.len() + self.metadata.len())).sum()
     }
 
     pub(crate) fn encode(&self) -> Result<Vec<u8>, String> {

@@ -108,7 +108,10 @@ pub(super) struct EventRow<'p> {
 
 impl EventRow<'_> {
     /// The envelope, or which column is not as the append protocol writes it.
-    pub(super) fn envelope(self, previous: Option<&EventEnvelope>) -> Result<EventEnvelope, String> {
+    pub(super) fn envelope(
+        self,
+        previous: Option<&EventEnvelope>,
+    ) -> Result<EventEnvelope, String> {
         let missing = |column: &str| format!("column {column} is null");
         let aggregate_type = self.aggregate_type.ok_or_else(|| missing("aggregate_type"))?;
         let shared = previous.filter(|p| &*p.aggregate_type == aggregate_type);

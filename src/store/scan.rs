@@ -31,7 +31,7 @@ impl TokenRange {
 }
 
 /// Where a scan goes on.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ScanPosition {
     state: Option<PagingState>,
 }

@@ -76,9 +76,10 @@ impl EventStore {
     ) -> Result<Self, StoreError> {
         let keyspace = keyspace.into();
         Schema::new(&keyspace).require(&session).await?;
-        let mut statements = Statements::prepare(&session, &keyspace, settings.request_timeout)
-            .await
-            .map_err(|source| StoreError::Unavailable { operation: "preparing statements", source })?;
+        let mut statements =
+            Statements::prepare(&session, &keyspace, settings.request_timeout).await.map_err(
+                |source| StoreError::Unavailable { operation: "preparing statements", source },
+            )?;
         for statement in [&mut statements.load, &mut statements.scan] {
             if settings.page_size <= 0 {
                 return Err(StoreError::Invalid("page_size must be above 0".to_owned()));

@@ -1,0 +1,53 @@
+//! A projection as a consumer group's handler.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::consumer::{EventHandler, Handled, HandlerError};
+use crate::event::EventEnvelope;
+use crate::projection::Projection;
+use crate::projection::executor::{ExecuteError, Executor};
+use crate::store::{EventStore, is_transient};
+
+/// Runs a projection live: give it to a [`ConsumerGroup`](crate::consumer::ConsumerGroup).
+pub struct ProjectionHandler {
+    executor: Executor,
+}
+
+impl ProjectionHandler {
+    /// The projection's tables are in the store's keyspace.
+    pub fn new(store: &EventStore, projection: impl Projection) -> Self {
+        Self::shared(store, Arc::new(projection))
+    }
+
+    /// As [`ProjectionHandler::new`], for a projection that is chosen at run time.
+    pub fn shared(store: &EventStore, projection: Arc<dyn Projection>) -> Self {
+        Self { executor: Executor::new(store, projection) }
+    }
+}
+
+impl fmt::Debug for ProjectionHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ProjectionHandler").field(&self.executor.projection().name()).finish()
+    }
+}
+
+#[async_trait]
+impl EventHandler for ProjectionHandler {
+    fn accepts(&self, aggregate_type: &str) -> bool {
+        self.executor.accepts(aggregate_type)
+    }
+
+    async fn handle(&self, event: &EventEnvelope) -> Result<Handled, HandlerError> {
+        match self.executor.execute(event).await {
+            Ok(_) => Ok(Handled::Done),
+            Err(ExecuteError::Database(error)) if is_transient(&error) => {
+                Err(HandlerError::retry(error))
+            }
+            Err(ExecuteError::Database(error)) => Err(HandlerError::poison(error)),
+            Err(ExecuteError::Projection(error)) => Err(HandlerError::poison(error)),
+        }
+    }
+}
