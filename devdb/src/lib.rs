@@ -5,6 +5,7 @@ pub mod error;
 pub mod faults;
 mod node;
 pub mod parse;
+pub mod plan;
 pub mod request;
 pub mod schema;
 pub mod store;

@@ -1,0 +1,870 @@
+//! INSERT, UPDATE and DELETE, resolved.
+
+use std::sync::Arc;
+
+use super::expression::{Expression, inner};
+use super::planner::{Planner, column_spec, named_spec};
+use super::restrictions::{
+    ClusteringRestriction, ColumnRef, KeyValues, PartitionRestriction, Restrictions,
+};
+use crate::error::{CqlError, Result};
+use crate::parse::ast::{
+    Assignment, Condition, ConditionTest, Conditions, Delete, DeleteTarget, InValues, Insert,
+    InsertSource, Operator, Relation, Term, Update, Using,
+};
+use crate::request::ColumnSpec;
+use crate::schema::{Column, ColumnKind, Table, is_system_keyspace};
+use crate::store::mutation::ColumnId;
+use crate::types::CqlType;
+
+/// A column that is written.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its cells' id.
+    pub id: ColumnId,
+    /// In the static row.
+    pub is_static: bool,
+    /// Its type.
+    pub cql_type: CqlType,
+    /// Its name.
+    pub name: String,
+}
+
+/// What is done to a column.
+#[derive(Debug, Clone)]
+pub enum Operation {
+    /// `c = value`; a collection is overwritten.
+    Set(Target, Expression),
+    /// `c = c + value`: list append, set and map union.
+    Add(Target, Expression),
+    /// `l = value + l`.
+    Prepend(Target, Expression),
+    /// `c = c - value`: list discard, set and map removal.
+    Subtract(Target, Expression),
+    /// `m[key] = value`, `l[index] = value`.
+    SetElement(Target, Expression, Expression),
+    /// `u.field = value`: the field's index.
+    SetField(Target, usize, Expression),
+    /// `c = c ± value` of a counter.
+    Count(Target, Expression, /* minus */ bool),
+    /// DELETE of a column.
+    Delete(Target),
+    /// DELETE of `m[key]`, `s[element]`, `l[index]`.
+    DeleteElement(Target, Expression),
+    /// DELETE of `u.field`.
+    DeleteField(Target, usize),
+}
+
+impl Operation {
+    /// The column it works on.
+    pub fn target(&self) -> &Target {
+        match self {
+            Operation::Set(target, _)
+            | Operation::Add(target, _)
+            | Operation::Prepend(target, _)
+            | Operation::Subtract(target, _)
+            | Operation::SetElement(target, _, _)
+            | Operation::SetField(target, _, _)
+            | Operation::Count(target, _, _)
+            | Operation::Delete(target)
+            | Operation::DeleteElement(target, _)
+            | Operation::DeleteField(target, _) => target,
+        }
+    }
+
+    /// Whether the list as it stands decides which cells are written.
+    pub fn needs_read(&self) -> bool {
+        let is_list = matches!(self.target().cql_type, CqlType::List { .. });
+        is_list
+            && matches!(
+                self,
+                Operation::Subtract(..)
+                    | Operation::SetElement(..)
+                    | Operation::DeleteElement(..)
+            )
+    }
+}
+
+/// Which statement it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum ModifyKind {
+    Insert,
+    Update,
+    Delete,
+}
+
+/// Which rows are written.
+#[derive(Debug, Clone)]
+pub enum Rows {
+    /// None: static columns only.
+    Static,
+    /// Rows by their full keys.
+    Keys(ClusteringRestriction),
+    /// DELETE of everything.
+    Partition,
+    /// DELETE of ranges of rows.
+    Ranges(ClusteringRestriction),
+}
+
+/// How a condition reaches into its column.
+#[derive(Debug, Clone)]
+pub enum ConditionAccess {
+    /// The whole value.
+    Whole,
+    /// `m[key]`, `l[index]`.
+    Element(Expression),
+    /// `u.field`.
+    Field(usize),
+}
+
+/// The right side of a condition.
+#[derive(Debug, Clone)]
+pub enum ConditionValue {
+    /// `<op> value`.
+    Compare(Operator, Expression),
+    /// `IN`.
+    In(KeyValues),
+}
+
+/// One condition of an IF.
+#[derive(Debug, Clone)]
+pub struct ColumnCondition {
+    /// The column.
+    pub target: Target,
+    /// What of it.
+    pub access: ConditionAccess,
+    /// The type of what is compared.
+    pub value_type: CqlType,
+    /// With what.
+    pub test: ConditionValue,
+}
+
+/// IF.
+#[derive(Debug, Clone)]
+pub enum ConditionPlan {
+    /// None.
+    None,
+    /// IF NOT EXISTS.
+    NotExists,
+    /// IF EXISTS.
+    Exists,
+    /// IF c = …
+    Columns(Vec<ColumnCondition>),
+}
+
+/// Where an INSERT's values come from.
+#[derive(Debug, Clone)]
+pub struct JsonSource {
+    /// The document.
+    pub document: Expression,
+    /// DEFAULT UNSET: columns not in the document stay as they are.
+    pub default_unset: bool,
+}
+
+/// An INSERT, UPDATE or DELETE that can be executed.
+#[derive(Debug, Clone)]
+pub struct ModifyPlan {
+    /// The table.
+    pub table: Arc<Table>,
+    /// Where its changes are logged, if they are.
+    pub log: Option<Arc<Table>>,
+    /// Which statement.
+    pub kind: ModifyKind,
+    /// Types and directions of the clustering columns.
+    pub clustering_types: Vec<(CqlType, bool)>,
+    /// Names and types of the partition key's columns.
+    pub partition_columns: Vec<(String, CqlType)>,
+    /// USING TIMESTAMP.
+    pub timestamp: Option<Expression>,
+    /// USING TTL.
+    pub ttl: Option<Expression>,
+    /// Which partitions: values per column of the key.
+    pub partition: Vec<KeyValues>,
+    /// Which rows.
+    pub rows: Rows,
+    /// What is done to them.
+    pub operations: Vec<Operation>,
+    /// INSERT JSON: key and operations come from the document.
+    pub json: Option<JsonSource>,
+    /// IF.
+    pub condition: ConditionPlan,
+    /// The table counts.
+    pub is_counter: bool,
+    /// For a conditional statement: `[applied]` and the columns shown with it.
+    pub result_columns: Arc<[ColumnSpec]>,
+    /// Which columns those are.
+    pub result_references: Vec<(ColumnRef, CqlType)>,
+}
+
+impl ModifyPlan {
+    /// Whether it has an IF.
+    pub fn is_conditional(&self) -> bool {
+        !matches!(self.condition, ConditionPlan::None)
+    }
+
+    /// The conditions ask only for static columns, so any row of the partition will do
+    /// to check them. (ScyllaDB, modification_statement.cc, process_where_clause.)
+    pub fn has_only_static_conditions(&self) -> bool {
+        match &self.condition {
+            ConditionPlan::None => false,
+            ConditionPlan::NotExists | ConditionPlan::Exists => {
+                matches!(self.rows, Rows::Static)
+                    && self.table.columns.iter().any(|c| c.kind == ColumnKind::Static)
+            }
+            ConditionPlan::Columns(conditions) => conditions.iter().all(|c| c.target.is_static),
+        }
+    }
+}
+
+impl Planner<'_> {
+    fn enter_modified(&mut self, name: &crate::parse::ast::TableName) -> Result<Arc<Table>> {
+        let table = self.enter(name)?;
+        if is_system_keyspace(&table.keyspace) {
+            return Err(CqlError::unauthorized(format!(
+                "{} keyspace is not user-modifiable.",
+                table.keyspace
+            )));
+        }
+        Ok(table)
+    }
+
+    /// Resolves an INSERT.
+    pub fn insert(&mut self, insert: &Insert) -> Result<ModifyPlan> {
+        let table = self.enter_modified(&insert.table)?;
+        if is_counter(&table) {
+            return Err(CqlError::invalid(
+                "INSERT statement are not allowed on counter tables, use UPDATE instead",
+            ));
+        }
+        let mut plan = self.plan_of(&table, ModifyKind::Insert, &insert.using)?;
+        match &insert.source {
+            InsertSource::Values { columns, values } => {
+                if columns.len() != values.len() {
+                    return Err(CqlError::invalid("Unmatched column names/values"));
+                }
+                if columns.is_empty() {
+                    return Err(CqlError::invalid("No columns provided to INSERT"));
+                }
+                let mut given = Vec::with_capacity(columns.len());
+                for (index, (name, value)) in columns.iter().zip(values).enumerate() {
+                    let column = table.column(name).ok_or_else(|| {
+                        CqlError::invalid(format!("Unknown identifier {name}"))
+                    })?;
+                    if columns[..index].contains(name) {
+                        return Err(CqlError::invalid(format!(
+                            "Multiple definitions found for column {name}"
+                        )));
+                    }
+                    let value = self.term(value, &column_spec(&table, column))?;
+                    given.push((column.clone(), value));
+                }
+                place(&mut plan, given)?;
+            }
+            InsertSource::Json { document, default_unset } => {
+                let document =
+                    self.term(document, &named_spec(&table, "[json]", CqlType::Text))?;
+                plan.json = Some(JsonSource { document, default_unset: *default_unset });
+            }
+        }
+        self.condition(&mut plan, &insert.conditions)?;
+        Ok(plan)
+    }
+
+    /// Resolves an UPDATE.
+    pub fn update(&mut self, update: &Update) -> Result<ModifyPlan> {
+        let table = self.enter_modified(&update.table)?;
+        let mut plan = self.plan_of(&table, ModifyKind::Update, &update.using)?;
+        for assignment in &update.assignments {
+            let operation = self.assignment(&table, assignment)?;
+            if let Operation::Set(target, _) = &operation
+                && plan.operations.iter().any(|o| o.target().id == target.id)
+            {
+                return Err(CqlError::invalid(format!(
+                    "Multiple incompatible setting of column {}",
+                    target.name
+                )));
+            }
+            plan.operations.push(operation);
+        }
+        self.place_where(&mut plan, &update.relations, !matches!(update.conditions, Conditions::None))?;
+        self.condition(&mut plan, &update.conditions)?;
+        Ok(plan)
+    }
+
+    /// Resolves a DELETE.
+    pub fn delete(&mut self, delete: &Delete) -> Result<ModifyPlan> {
+        let table = self.enter_modified(&delete.table)?;
+        if delete.using.ttl.is_some() {
+            return Err(CqlError::syntax("DELETE takes no TTL"));
+        }
+        let mut plan = self.plan_of(&table, ModifyKind::Delete, &delete.using)?;
+        for target in &delete.targets {
+            plan.operations.push(self.delete_target(&table, target)?);
+        }
+        self.place_where(&mut plan, &delete.relations, !matches!(delete.conditions, Conditions::None))?;
+        self.condition(&mut plan, &delete.conditions)?;
+        Ok(plan)
+    }
+
+    fn plan_of(
+        &mut self,
+        table: &Arc<Table>,
+        kind: ModifyKind,
+        using: &Using,
+    ) -> Result<ModifyPlan> {
+        let is_counter = is_counter(table);
+        if is_counter && using.timestamp.is_some() {
+            return Err(CqlError::invalid(
+                "Cannot provide custom timestamp for counter updates",
+            ));
+        }
+        if is_counter && using.ttl.is_some() {
+            return Err(CqlError::invalid("Cannot provide custom TTL for counter updates"));
+        }
+        let timestamp = match &using.timestamp {
+            Some(term) => {
+                Some(self.term(term, &named_spec(table, "[timestamp]", CqlType::Bigint))?)
+            }
+            None => None,
+        };
+        let ttl = match &using.ttl {
+            Some(term) => Some(self.term(term, &named_spec(table, "[ttl]", CqlType::Int))?),
+            None => None,
+        };
+        if let Some(timeout) = &using.timeout {
+            self.term(timeout, &named_spec(table, "[timeout]", CqlType::Duration))?;
+        }
+        Ok(ModifyPlan {
+            log: self.catalog.log_of(table),
+            kind,
+            clustering_types: table
+                .clustering()
+                .map(|c| (c.cql_type.clone(), c.descending))
+                .collect(),
+            partition_columns: table
+                .partition_key()
+                .map(|c| (c.name.clone(), c.cql_type.clone()))
+                .collect(),
+            timestamp,
+            ttl,
+            partition: Vec::new(),
+            rows: Rows::Static,
+            operations: Vec::new(),
+            json: None,
+            condition: ConditionPlan::None,
+            is_counter,
+            result_columns: Arc::new([]),
+            result_references: Vec::new(),
+            table: table.clone(),
+        })
+    }
+
+    fn assignment(&mut self, table: &Table, assignment: &Assignment) -> Result<Operation> {
+        let (name, shown) = match assignment {
+            Assignment::Set { column, value } => (column, format!("{column} = {value}")),
+            Assignment::Add { column, value } => (column, format!("{column} = {column} + {value}")),
+            Assignment::Subtract { column, value } => {
+                (column, format!("{column} = {column} - {value}"))
+            }
+            Assignment::Prepend { column, value } => {
+                (column, format!("{column} = {value} + {column}"))
+            }
+            Assignment::Element { column, key, value } => {
+                (column, format!("{column}[{key}] = {value}"))
+            }
+            Assignment::Field { column, field, value } => {
+                (column, format!("{column}.{field} = {value}"))
+            }
+        };
+        let column = written_column(table, name)?;
+        if target_of(column).is_none() {
+            return Err(CqlError::invalid(format!("PRIMARY KEY part {name} found in SET part")));
+        }
+        let target = target_of(column).ok_or_else(|| CqlError::server("no target"))?;
+        let spec = column_spec(table, column);
+        let ty = &column.cql_type;
+        match assignment {
+            Assignment::Set { value, .. } => {
+                if *ty == CqlType::Counter {
+                    return Err(CqlError::invalid(format!(
+                        "Cannot set the value of counter column {name} (counters can only be incremented/decremented, not set)"
+                    )));
+                }
+                Ok(Operation::Set(target, self.term(value, &spec)?))
+            }
+            Assignment::Add { value, .. } => {
+                if *ty == CqlType::Counter {
+                    let spec = inner(&spec, name.clone(), &CqlType::Bigint);
+                    return Ok(Operation::Count(target, self.term(value, &spec)?, false));
+                }
+                check_collection(column, &shown, "counter")?;
+                Ok(Operation::Add(target, self.term(value, &spec)?))
+            }
+            Assignment::Subtract { value, .. } => {
+                if *ty == CqlType::Counter {
+                    let spec = inner(&spec, name.clone(), &CqlType::Bigint);
+                    return Ok(Operation::Count(target, self.term(value, &spec)?, true));
+                }
+                check_collection(column, &shown, "counter")?;
+                // From a map its keys are taken away, given as a set.
+                let spec = match ty {
+                    CqlType::Map { key, .. } => inner(
+                        &spec,
+                        name.clone(),
+                        &CqlType::Set { element: key.clone(), frozen: false },
+                    ),
+                    _ => spec,
+                };
+                Ok(Operation::Subtract(target, self.term(value, &spec)?))
+            }
+            Assignment::Prepend { value, .. } => {
+                check_collection(column, &shown, "collection")?;
+                if !matches!(ty, CqlType::List { .. }) {
+                    return Err(CqlError::invalid(format!(
+                        "Invalid operation ({shown}) for non list column {name}"
+                    )));
+                }
+                Ok(Operation::Prepend(target, self.term(value, &spec)?))
+            }
+            Assignment::Element { key, value, .. } => {
+                check_collection(column, &shown, "collection")?;
+                let (key_spec, value_type) = match ty {
+                    CqlType::List { element, .. } => {
+                        (inner(&spec, format!("idx({name})"), &CqlType::Int), element)
+                    }
+                    CqlType::Map { key, value, .. } => {
+                        (inner(&spec, format!("key({name})"), key), value)
+                    }
+                    _ => {
+                        return Err(CqlError::invalid(format!(
+                            "Invalid operation ({shown}) for set column {name}"
+                        )));
+                    }
+                };
+                let value_spec = inner(&spec, format!("value({name})"), value_type);
+                let key = self.term(key, &key_spec)?;
+                Ok(Operation::SetElement(target, key, self.term(value, &value_spec)?))
+            }
+            Assignment::Field { field, value, .. } => {
+                let CqlType::Udt { definition, frozen } = ty else {
+                    return Err(CqlError::invalid(format!(
+                        "Invalid operation ({shown}) for non-UDT column {name}"
+                    )));
+                };
+                if *frozen {
+                    return Err(CqlError::invalid(format!(
+                        "Invalid operation ({shown}) for frozen UDT column {name}"
+                    )));
+                }
+                let index = field_index(definition, field, name)?;
+                let field_spec =
+                    inner(&spec, format!("{name}.{field}"), &definition.fields[index].1);
+                Ok(Operation::SetField(target, index, self.term(value, &field_spec)?))
+            }
+        }
+    }
+
+    fn delete_target(&mut self, table: &Table, target: &DeleteTarget) -> Result<Operation> {
+        let name = match target {
+            DeleteTarget::Column(name)
+            | DeleteTarget::Element { column: name, .. }
+            | DeleteTarget::Field { column: name, .. } => name,
+        };
+        let column = written_column(table, name)?;
+        let Some(written) = target_of(column) else {
+            return Err(CqlError::invalid(format!(
+                "Invalid identifier {name} for deletion (should not be a PRIMARY KEY part)"
+            )));
+        };
+        let spec = column_spec(table, column);
+        match target {
+            DeleteTarget::Column(_) => Ok(Operation::Delete(written)),
+            DeleteTarget::Element { key, .. } => {
+                let key_spec = match &column.cql_type {
+                    ty if !ty.is_multi_cell() => {
+                        return Err(CqlError::invalid(format!(
+                            "Invalid deletion operation for {} column {name}",
+                            if matches!(
+                                ty,
+                                CqlType::List { .. } | CqlType::Set { .. } | CqlType::Map { .. }
+                            ) {
+                                "frozen collection"
+                            } else {
+                                "non collection"
+                            }
+                        )));
+                    }
+                    CqlType::List { .. } => inner(&spec, format!("idx({name})"), &CqlType::Int),
+                    CqlType::Set { element, .. } => inner(&spec, format!("value({name})"), element),
+                    CqlType::Map { key, .. } => inner(&spec, format!("key({name})"), key),
+                    _ => {
+                        return Err(CqlError::invalid(format!(
+                            "Invalid deletion operation for non collection column {name}"
+                        )));
+                    }
+                };
+                Ok(Operation::DeleteElement(written, self.term(key, &key_spec)?))
+            }
+            DeleteTarget::Field { field, .. } => match &column.cql_type {
+                CqlType::Udt { definition, frozen: false } => {
+                    let index = field_index(definition, field, name)?;
+                    Ok(Operation::DeleteField(written, index))
+                }
+                _ => Err(CqlError::invalid(format!(
+                    "Invalid deletion operation for non-UDT or frozen UDT column {name}"
+                ))),
+            },
+        }
+    }
+
+    fn place_where(
+        &mut self,
+        plan: &mut ModifyPlan,
+        relations: &[Relation],
+        conditional: bool,
+    ) -> Result<()> {
+        let table = plan.table.clone();
+        if relations.iter().any(|r| matches!(r, Relation::Token { .. })) {
+            return Err(CqlError::invalid(format!(
+                "The token function cannot be used in WHERE clauses for {} statements",
+                kind_name(plan.kind)
+            )));
+        }
+        // Partition key first: a range there has ScyllaDB's text for SELECT.
+        let restrictions = match self.restrictions(&table, relations, true) {
+            Ok(restrictions) => restrictions,
+            Err(error) => return Err(error),
+        };
+        let Restrictions { partition, clustering, filters, other_columns, missing_partition } =
+            restrictions;
+        if !other_columns.is_empty() {
+            return Err(CqlError::invalid(format!(
+                "Invalid where clause contains non PRIMARY KEY columns: {}",
+                other_columns.join(", ")
+            )));
+        }
+        if let Some(missing) = missing_partition.first() {
+            return Err(CqlError::invalid(format!("Missing mandatory PRIMARY KEY part {missing}")));
+        }
+        let PartitionRestriction::Keys(keys) = partition else {
+            return Err(CqlError::server("a partition key that is not fixed"));
+        };
+        if !filters.is_empty() {
+            // What cannot be part of a range of rows: say why, as for a SELECT.
+            self.restrictions(&table, relations, false)?;
+            return Err(CqlError::invalid(format!(
+                "{} cannot be restricted by more than one relation if it includes an Equal",
+                table.clustering().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ")
+            )));
+        }
+        let clustering_columns = plan.clustering_types.len();
+        let fixed = clustering.fixed();
+        let slice = clustering.has_slice();
+        let regular = plan.operations.iter().find(|o| !o.target().is_static);
+        let only_static = !plan.operations.is_empty() && regular.is_none();
+        plan.partition = keys;
+        if conditional && plan.partition.iter().any(KeyValues::is_in) {
+            return Err(CqlError::invalid(
+                "IN on the partition key is not supported with conditional updates",
+            ));
+        }
+        if conditional && clustering.has_in() {
+            return Err(CqlError::invalid(
+                "IN on the clustering key columns is not supported with conditional updates",
+            ));
+        }
+        let first_missing = || {
+            table.clustering().nth(fixed).map_or(String::new(), |c| c.name.clone())
+        };
+        if plan.kind == ModifyKind::Delete && plan.operations.is_empty() {
+            if conditional && fixed < clustering_columns {
+                return Err(CqlError::invalid(
+                    "DELETE statements must restrict all PRIMARY KEY columns with equality relations in order to delete non static columns",
+                ));
+            }
+            plan.rows = if clustering.is_none() {
+                Rows::Partition
+            } else if fixed == clustering_columns {
+                Rows::Keys(clustering)
+            } else {
+                Rows::Ranges(clustering)
+            };
+            return Ok(());
+        }
+        if only_static {
+            if clustering.is_none() {
+                plan.rows = Rows::Static;
+                return Ok(());
+            }
+            // A condition may look at a row while only static columns are written.
+            if !conditional {
+                let restricted = table.clustering().next().map_or("", |c| c.name.as_str());
+                return Err(CqlError::invalid(format!(
+                    "Invalid restriction on clustering column {restricted} since the {} statement modifies only static columns",
+                    kind_name(plan.kind)
+                )));
+            }
+        }
+        if fixed < clustering_columns {
+            if slice && plan.kind == ModifyKind::Update {
+                return Err(CqlError::invalid(
+                    "Invalid operator in where clause: UPDATE takes only = and IN on clustering columns",
+                ));
+            }
+            let missing = first_missing();
+            return Err(CqlError::invalid(match (plan.kind, regular) {
+                (ModifyKind::Delete, Some(operation)) => format!(
+                    "Primary key column '{missing}' must be specified in order to modify column '{}'",
+                    operation.target().name
+                ),
+                _ => format!("Missing mandatory PRIMARY KEY part {missing}"),
+            }));
+        }
+        plan.rows = Rows::Keys(clustering);
+        Ok(())
+    }
+
+    fn condition(&mut self, plan: &mut ModifyPlan, conditions: &Conditions) -> Result<()> {
+        let table = plan.table.clone();
+        plan.condition = match conditions {
+            Conditions::None => return Ok(()),
+            Conditions::NotExists => ConditionPlan::NotExists,
+            Conditions::Exists => ConditionPlan::Exists,
+            Conditions::Columns(conditions) => ConditionPlan::Columns(
+                conditions
+                    .iter()
+                    .map(|condition| self.column_condition(&table, condition))
+                    .collect::<Result<_>>()?,
+            ),
+        };
+        if plan.is_counter {
+            return Err(CqlError::invalid("Conditional updates are not supported on counter tables"));
+        }
+        if plan.timestamp.is_some() {
+            return Err(CqlError::invalid(
+                "Cannot provide custom timestamp for conditional updates",
+            ));
+        }
+        let shown: Vec<&Column> = match &plan.condition {
+            ConditionPlan::Columns(conditions) => table
+                .columns
+                .iter()
+                .filter(|c| {
+                    conditions.iter().any(|condition| {
+                        condition.target.id == c.id && target_of(c).is_some()
+                    })
+                })
+                .collect(),
+            _ => table.columns.iter().collect(),
+        };
+        (plan.result_columns, plan.result_references) = cas_result(&table, &shown);
+        Ok(())
+    }
+
+    fn column_condition(
+        &mut self,
+        table: &Table,
+        condition: &Condition,
+    ) -> Result<ColumnCondition> {
+        let name = &condition.column;
+        let column = written_column(table, name)?;
+        let Some(target) = target_of(column) else {
+            return Err(CqlError::invalid(format!(
+                "PRIMARY KEY column '{name}' cannot have IF conditions"
+            )));
+        };
+        if column.cql_type == CqlType::Counter {
+            return Err(CqlError::invalid("Conditions on counters are not supported"));
+        }
+        let spec = column_spec(table, column);
+        let (access, value_type, value_name) = match (&condition.element, &condition.field) {
+            (Some(key), _) => {
+                let (key_spec, value_type) = match &column.cql_type {
+                    CqlType::List { element, .. } => {
+                        (inner(&spec, format!("idx({name})"), &CqlType::Int), element)
+                    }
+                    CqlType::Map { key, value, .. } => {
+                        (inner(&spec, format!("key({name})"), key), value)
+                    }
+                    _ => {
+                        return Err(CqlError::invalid(format!(
+                            "Invalid element access syntax for non-collection column {name}"
+                        )));
+                    }
+                };
+                let key = self.term(key, &key_spec)?;
+                (ConditionAccess::Element(key), (**value_type).clone(), format!("value({name})"))
+            }
+            (None, Some(field)) => {
+                let CqlType::Udt { definition, .. } = &column.cql_type else {
+                    return Err(CqlError::invalid(format!(
+                        "Invalid field access syntax for non-UDT column {name}"
+                    )));
+                };
+                let index = field_index(definition, field, name)?;
+                let ty = definition.fields[index].1.clone();
+                (ConditionAccess::Field(index), ty, format!("{name}.{field}"))
+            }
+            (None, None) => (ConditionAccess::Whole, column.cql_type.clone(), name.clone()),
+        };
+        let value_spec = inner(&spec, value_name.clone(), &value_type);
+        let test = match &condition.test {
+            ConditionTest::Compare { operator, value } => {
+                if !matches!(
+                    operator,
+                    Operator::Eq
+                        | Operator::Ne
+                        | Operator::Lt
+                        | Operator::Le
+                        | Operator::Gt
+                        | Operator::Ge
+                ) {
+                    return Err(CqlError::unsupported(format!("{operator:?} in IF")));
+                }
+                if value_type == CqlType::Duration && !matches!(operator, Operator::Eq | Operator::Ne)
+                {
+                    return Err(CqlError::invalid(
+                        "Slice conditions are not supported on durations",
+                    ));
+                }
+                ConditionValue::Compare(*operator, self.term(value, &value_spec)?)
+            }
+            ConditionTest::In(InValues::Terms(terms)) => ConditionValue::In(KeyValues::Many(
+                terms
+                    .iter()
+                    .map(|term| self.term(term, &value_spec))
+                    .collect::<Result<_>>()?,
+            )),
+            ConditionTest::In(InValues::Bind(marker)) => {
+                let list = CqlType::List { element: value_type.clone().into(), frozen: false };
+                let list_spec = inner(&spec, format!("in({value_name})"), &list);
+                let bound = self.term(&Term::Bind(marker.clone()), &list_spec)?;
+                ConditionValue::In(KeyValues::Bound(bound))
+            }
+        };
+        Ok(ColumnCondition { target, access, value_type, test })
+    }
+}
+
+/// `[applied]` and the given columns.
+pub fn cas_result(
+    table: &Table,
+    shown: &[&Column],
+) -> (Arc<[ColumnSpec]>, Vec<(ColumnRef, CqlType)>) {
+    let mut columns = vec![named_spec(table, "[applied]", CqlType::Boolean)];
+    columns.extend(shown.iter().map(|c| column_spec(table, c)));
+    let references = shown.iter().map(|c| (ColumnRef::of(c), c.cql_type.clone())).collect();
+    (columns.into(), references)
+}
+
+/// Gives an INSERT's values their places: key, rows, columns.
+pub fn place(plan: &mut ModifyPlan, given: Vec<(Column, Expression)>) -> Result<()> {
+    let table = plan.table.clone();
+    let mut given: Vec<Option<(Column, Expression)>> = given.into_iter().map(Some).collect();
+    let mut take = |kind: ColumnKind| {
+        given
+            .iter_mut()
+            .find(|g| g.as_ref().is_some_and(|(c, _)| c.kind == kind))
+            .and_then(Option::take)
+            .map(|(_, value)| KeyValues::One(value))
+    };
+    let missing =
+        |name: &str| CqlError::invalid(format!("Missing mandatory PRIMARY KEY part {name}"));
+    let mut partition = Vec::new();
+    for column in table.partition_key() {
+        partition.push(take(column.kind).ok_or_else(|| missing(&column.name))?);
+    }
+    let mut clustering = Vec::new();
+    let mut first_missing = None;
+    for column in table.clustering() {
+        match take(column.kind) {
+            Some(value) => clustering.push(value),
+            None => first_missing = first_missing.or(Some(column.name.clone())),
+        }
+    }
+    plan.partition = partition;
+    plan.operations.clear();
+    for (column, value) in given.into_iter().flatten() {
+        if let Some(target) = target_of(&column) {
+            plan.operations.push(Operation::Set(target, value));
+        }
+    }
+    plan.rows = match first_missing {
+        None => Rows::Keys(ClusteringRestriction::Columns {
+            equal: clustering,
+            lower: None,
+            upper: None,
+        }),
+        Some(_)
+            if clustering.is_empty()
+                && !plan.operations.is_empty()
+                && plan.operations.iter().all(|o| o.target().is_static) =>
+        {
+            Rows::Static
+        }
+        Some(name) => return Err(missing(&name)),
+    };
+    Ok(())
+}
+
+/// What a column is to a write; `None` for key columns.
+pub fn target_of(column: &Column) -> Option<Target> {
+    let is_static = match column.kind {
+        ColumnKind::Static => true,
+        ColumnKind::Regular => false,
+        ColumnKind::PartitionKey(_) | ColumnKind::Clustering(_) => return None,
+    };
+    Some(Target {
+        id: column.id,
+        is_static,
+        cql_type: column.cql_type.clone(),
+        name: column.name.clone(),
+    })
+}
+
+fn written_column<'t>(table: &'t Table, name: &str) -> Result<&'t Column> {
+    table.column(name).ok_or_else(|| CqlError::invalid(format!("Unknown identifier {name}")))
+}
+
+fn is_counter(table: &Table) -> bool {
+    table.columns.iter().any(|c| c.cql_type == CqlType::Counter)
+}
+
+fn kind_name(kind: ModifyKind) -> &'static str {
+    match kind {
+        ModifyKind::Insert => "INSERT",
+        ModifyKind::Update => "UPDATE",
+        ModifyKind::Delete => "DELETE",
+    }
+}
+
+fn field_index(
+    definition: &crate::types::UdtDefinition,
+    field: &str,
+    column: &str,
+) -> Result<usize> {
+    definition.fields.iter().position(|(name, _)| name == field).ok_or_else(|| {
+        CqlError::invalid(format!("UDT column {column} does not have a field named {field}"))
+    })
+}
+
+/// ScyllaDB shows the column's name in hex in these refusals.
+fn check_collection(column: &Column, shown: &str, otherwise: &str) -> Result<()> {
+    let hex: String = column.name.bytes().map(|b| format!("{b:02x}")).collect();
+    match &column.cql_type {
+        CqlType::List { frozen, .. }
+        | CqlType::Set { frozen, .. }
+        | CqlType::Map { frozen, .. } => {
+            if *frozen {
+                return Err(CqlError::invalid(format!(
+                    "Invalid operation ({shown}) for frozen collection column {hex}"
+                )));
+            }
+            Ok(())
+        }
+        _ => Err(CqlError::invalid(format!(
+            "Invalid operation ({shown}) for non {otherwise} column {hex}"
+        ))),
+    }
+}
