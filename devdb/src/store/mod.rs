@@ -2,8 +2,15 @@
 mod clock;
 mod database;
 pub mod mutation;
+mod packed;
+mod partition;
+mod range;
 pub mod read;
+mod reconcile;
 mod token;
 pub use clock::Clock;
-pub use database::{Database, PartitionLock};
+pub use database::{Database, PartitionLock, TableSize};
+pub use reconcile::{compare_cells, element_key_type, merge_columns};
 pub use token::token;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,393 @@
+//! A row as one piece of memory.
+//!
+//! A table of a million rows is a million of these, so it is a single allocation without
+//! room to spare: numbers as varints, timestamps as differences to the row's first one,
+//! a TTL and expiry written once while they stay the same.
+
+use bytes::Bytes;
+
+use super::mutation::{
+    Cell, CellContent, CollectionCells, ColumnId, ColumnValue, RowMarker, RowMutation, Timestamp,
+    Tombstone,
+};
+use super::read::{ColumnSelection, LiveCell, LiveValue};
+
+/// A stored row. Made by [`PackedRow::pack`] alone, so that reading it cannot fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PackedRow(Box<[u8]>);
+
+const MARKER: u8 = 1;
+const MARKER_EXPIRES: u8 = 2;
+const TOMBSTONE: u8 = 4;
+/// Something in the row is dead or will be: what a purge looks at.
+const MORTAL: u8 = 8;
+
+// Of a cell: what it is, and what need not be written.
+const DEAD: u64 = 1;
+const EXPIRING: u64 = 2;
+const SAME_TIMESTAMP: u64 = 4;
+const SAME_EXPIRY: u64 = 8;
+/// Of a column.
+const COLLECTION: u64 = 16;
+const FLAG_BITS: u32 = 5;
+
+struct Packer {
+    out: Vec<u8>,
+    base: Timestamp,
+    expiry: (i32, i64),
+}
+
+impl Packer {
+    fn unsigned(&mut self, mut n: u64) {
+        while n >= 0x80 {
+            self.out.push(n as u8 | 0x80);
+            n >>= 7;
+        }
+        self.out.push(n as u8);
+    }
+
+    fn signed(&mut self, n: i64) {
+        self.unsigned(((n << 1) ^ (n >> 63)) as u64);
+    }
+
+    fn timestamp(&mut self, timestamp: Timestamp) {
+        self.signed(timestamp.wrapping_sub(self.base));
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.unsigned(bytes.len() as u64);
+        self.out.extend_from_slice(bytes);
+    }
+
+    fn expiry(&mut self, ttl: i32, expiry: i64) {
+        self.signed(i64::from(ttl));
+        self.signed(expiry);
+        self.expiry = (ttl, expiry);
+    }
+
+    fn flags(&self, cell: &Cell) -> u64 {
+        let same = if cell.timestamp == self.base { SAME_TIMESTAMP } else { 0 };
+        same | match cell.content {
+            CellContent::Dead { .. } => DEAD,
+            CellContent::Live { .. } => 0,
+            CellContent::Expiring { ttl, expiry, .. } if (ttl, expiry) == self.expiry => {
+                EXPIRING | SAME_EXPIRY
+            }
+            CellContent::Expiring { .. } => EXPIRING,
+        }
+    }
+
+    fn cell(&mut self, flags: u64, cell: &Cell) {
+        if flags & SAME_TIMESTAMP == 0 {
+            self.timestamp(cell.timestamp);
+        }
+        match &cell.content {
+            CellContent::Dead { deletion_time } => self.signed(*deletion_time),
+            CellContent::Live { value } => self.bytes(value),
+            CellContent::Expiring { value, ttl, expiry } => {
+                if flags & SAME_EXPIRY == 0 {
+                    self.expiry(*ttl, *expiry);
+                }
+                self.bytes(value);
+            }
+        }
+    }
+}
+
+impl PackedRow {
+    pub(super) fn pack(row: &RowMutation) -> Self {
+        let first_cell = || match &row.columns.first()?.1 {
+            ColumnValue::Atomic(cell) => Some(cell.timestamp),
+            ColumnValue::Collection(cells) => cells.cells.first().map(|(_, c)| c.timestamp),
+        };
+        let base = row.marker.map(|m| m.timestamp).or_else(first_cell).unwrap_or(0);
+        let mut p = Packer { out: Vec::with_capacity(64), base, expiry: (0, 0) };
+        let mut flags = 0;
+        if let Some(marker) = row.marker {
+            flags |= MARKER;
+            if marker.expiry.is_some() {
+                flags |= MARKER_EXPIRES;
+            }
+        }
+        if row.tombstone.is_some() {
+            flags |= TOMBSTONE;
+        }
+        let mortal_cell =
+            |cell: &Cell| !matches!(cell.content, CellContent::Live { .. });
+        if row.tombstone.is_some()
+            || flags & MARKER_EXPIRES != 0
+            || row.columns.iter().any(|(_, value)| match value {
+                ColumnValue::Atomic(cell) => mortal_cell(cell),
+                ColumnValue::Collection(collection) => {
+                    collection.tombstone.is_some()
+                        || collection.cells.iter().any(|(_, cell)| mortal_cell(cell))
+                }
+            })
+        {
+            flags |= MORTAL;
+        }
+        p.out.push(flags);
+        p.out.extend(base.to_le_bytes());
+        if let Some((ttl, expiry)) = row.marker.and_then(|m| m.expiry) {
+            p.expiry(ttl, expiry);
+        }
+        if let Some(tombstone) = row.tombstone {
+            p.timestamp(tombstone.timestamp);
+            p.signed(tombstone.deletion_time);
+        }
+        for (id, value) in &row.columns {
+            let id = u64::from(*id) << FLAG_BITS;
+            match value {
+                ColumnValue::Atomic(cell) => {
+                    let flags = p.flags(cell);
+                    p.unsigned(id | flags);
+                    p.cell(flags, cell);
+                }
+                ColumnValue::Collection(collection) => {
+                    p.unsigned(id | COLLECTION);
+                    match collection.tombstone {
+                        Some(tombstone) => {
+                            p.out.push(1);
+                            p.timestamp(tombstone.timestamp);
+                            p.signed(tombstone.deletion_time);
+                        }
+                        None => p.out.push(0),
+                    }
+                    p.unsigned(collection.cells.len() as u64);
+                    for (key, cell) in &collection.cells {
+                        p.bytes(key);
+                        let flags = p.flags(cell);
+                        p.out.push(flags as u8);
+                        p.cell(flags, cell);
+                    }
+                }
+            }
+        }
+        Self(p.out.into_boxed_slice())
+    }
+
+    /// The row with everything that is dead in it.
+    pub(super) fn unpack(&self) -> RowMutation {
+        let bytes = Bytes::copy_from_slice(&self.0);
+        let mut reader = Reader::new(&bytes);
+        let (marker, tombstone) = reader.head();
+        let mut columns = Vec::new();
+        while let Some((id, flags)) = reader.column() {
+            let value = if flags & COLLECTION == 0 {
+                ColumnValue::Atomic(reader.cell(flags))
+            } else {
+                let tombstone = reader.collection_tombstone();
+                let count = reader.unsigned();
+                let cells = (0..count)
+                    .map(|_| {
+                        let key = reader.bytes();
+                        let flags = u64::from(reader.byte());
+                        (key, reader.cell(flags))
+                    })
+                    .collect();
+                ColumnValue::Collection(CollectionCells { tombstone, cells })
+            };
+            columns.push((id, value));
+        }
+        RowMutation { marker, tombstone, columns }
+    }
+
+    /// Whether anything in the row is dead or expires.
+    pub(super) fn is_mortal(&self) -> bool {
+        self.0.first().is_some_and(|flags| flags & MORTAL != 0)
+    }
+
+    /// What is alive at `now`: the marker, the wanted columns, and whether anything is.
+    pub(super) fn live(&self, now: i64, wanted: &ColumnSelection) -> Option<LiveParts> {
+        let bytes = Bytes::copy_from_slice(&self.0);
+        let mut reader = Reader::new(&bytes);
+        let (marker, _) = reader.head();
+        let marker = marker.filter(|m| m.expiry.is_none_or(|(_, expiry)| expiry > now));
+        let mut alive = marker.is_some();
+        let mut columns = Vec::new();
+        while let Some((id, flags)) = reader.column() {
+            if flags & COLLECTION == 0 {
+                if let Some(cell) = live_cell(reader.cell(flags), now) {
+                    alive = true;
+                    if wanted.contains(id) {
+                        columns.push((id, LiveValue::Atomic(cell)));
+                    }
+                }
+                continue;
+            }
+            reader.collection_tombstone();
+            let mut cells = Vec::new();
+            for _ in 0..reader.unsigned() {
+                let key = reader.bytes();
+                let flags = u64::from(reader.byte());
+                if let Some(cell) = live_cell(reader.cell(flags), now) {
+                    cells.push((key, cell));
+                }
+            }
+            if !cells.is_empty() {
+                alive = true;
+                if wanted.contains(id) {
+                    columns.push((id, LiveValue::Collection(cells)));
+                }
+            }
+        }
+        alive.then_some(LiveParts { marker, columns })
+    }
+
+    /// Bytes it takes, without the allocator's own.
+    pub(super) fn size(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// What is alive of a row.
+pub(super) struct LiveParts {
+    pub(super) marker: Option<RowMarker>,
+    pub(super) columns: Vec<(ColumnId, LiveValue)>,
+}
+
+fn live_cell(cell: Cell, now: i64) -> Option<LiveCell> {
+    let timestamp = cell.timestamp;
+    match cell.content {
+        CellContent::Dead { .. } => None,
+        CellContent::Live { value } => Some(LiveCell { value, timestamp, ttl: None }),
+        CellContent::Expiring { value, expiry, .. } => (expiry > now).then(|| {
+            let left = i32::try_from(expiry - now).unwrap_or(i32::MAX);
+            LiveCell { value, timestamp, ttl: Some(left) }
+        }),
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a Bytes,
+    at: usize,
+    base: Timestamp,
+    expiry: (i32, i64),
+}
+
+impl<'a> Reader<'a> {
+    fn new(bytes: &'a Bytes) -> Self {
+        Self { bytes, at: 0, base: 0, expiry: (0, 0) }
+    }
+
+    fn byte(&mut self) -> u8 {
+        let byte = self.bytes[self.at];
+        self.at += 1;
+        byte
+    }
+
+    fn unsigned(&mut self) -> u64 {
+        let mut n = 0;
+        let mut shift = 0;
+        loop {
+            let byte = self.byte();
+            n |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return n;
+            }
+            shift += 7;
+        }
+    }
+
+    fn signed(&mut self) -> i64 {
+        let n = self.unsigned();
+        (n >> 1) as i64 ^ -((n & 1) as i64)
+    }
+
+    fn timestamp(&mut self) -> Timestamp {
+        self.signed().wrapping_add(self.base)
+    }
+
+    fn bytes(&mut self) -> Bytes {
+        let length = self.unsigned() as usize;
+        let start = self.at;
+        self.at += length;
+        self.bytes.slice(start..self.at)
+    }
+
+    fn head(&mut self) -> (Option<RowMarker>, Option<Tombstone>) {
+        let flags = self.byte();
+        let mut base = [0; 8];
+        base.copy_from_slice(&self.bytes[self.at..self.at + 8]);
+        self.base = i64::from_le_bytes(base);
+        self.at += 8;
+        let expiry = (flags & MARKER_EXPIRES != 0).then(|| self.read_expiry());
+        let marker =
+            (flags & MARKER != 0).then_some(RowMarker { timestamp: self.base, expiry });
+        let tombstone = (flags & TOMBSTONE != 0).then(|| Tombstone {
+            timestamp: self.timestamp(),
+            deletion_time: self.signed(),
+        });
+        (marker, tombstone)
+    }
+
+    fn read_expiry(&mut self) -> (i32, i64) {
+        self.expiry = (self.signed() as i32, self.signed());
+        self.expiry
+    }
+
+    fn column(&mut self) -> Option<(ColumnId, u64)> {
+        if self.at == self.bytes.len() {
+            return None;
+        }
+        let head = self.unsigned();
+        Some(((head >> FLAG_BITS) as ColumnId, head & ((1 << FLAG_BITS) - 1)))
+    }
+
+    fn collection_tombstone(&mut self) -> Option<Tombstone> {
+        (self.byte() == 1).then(|| Tombstone {
+            timestamp: self.timestamp(),
+            deletion_time: self.signed(),
+        })
+    }
+
+    fn cell(&mut self, flags: u64) -> Cell {
+        let timestamp =
+            if flags & SAME_TIMESTAMP != 0 { self.base } else { self.timestamp() };
+        let content = if flags & DEAD != 0 {
+            CellContent::Dead { deletion_time: self.signed() }
+        } else if flags & EXPIRING != 0 {
+            let (ttl, expiry) =
+                if flags & SAME_EXPIRY != 0 { self.expiry } else { self.read_expiry() };
+            CellContent::Expiring { value: self.bytes(), ttl, expiry }
+        } else {
+            CellContent::Live { value: self.bytes() }
+        };
+        Cell { timestamp, content }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reconcile::tests::row;
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_packed_row_is_the_same_row(row in row(), far in any::<i64>()) {
+            prop_assert_eq!(PackedRow::pack(&row).unpack(), row.clone());
+            let mut row = row;
+            if let Some(marker) = &mut row.marker {
+                marker.timestamp = far;
+            }
+            prop_assert_eq!(PackedRow::pack(&row).unpack(), row);
+        }
+    }
+
+    #[test]
+    fn a_log_row_with_a_ttl_takes_little_more_than_its_values() {
+        let columns: Vec<_> = (0..12)
+            .map(|id| {
+                let content = CellContent::Expiring {
+                    value: Bytes::from_static(b"0123456789"),
+                    ttl: 86_400,
+                    expiry: 1_800_000_000,
+                };
+                (id, ColumnValue::Atomic(Cell { timestamp: 1_800_000_000_000_000, content }))
+            })
+            .collect();
+        let row = RowMutation { columns, ..RowMutation::default() };
+        assert!(PackedRow::pack(&row).size() <= 120 + 50);
+    }
+}

@@ -1,0 +1,493 @@
+//! A partition: its rows in clustering order and what was deleted of it.
+//!
+//! Rows hold nothing that a tombstone covers: a range or partition tombstone is applied to
+//! the rows when it is written and to later rows when they are. So a read looks at rows only.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
+
+use bytes::Bytes;
+
+use super::mutation::{ClusteringKey, ColumnId, Mutation, RowMutation, Tombstone};
+use super::packed::PackedRow;
+use super::range::{ByteRange, RangeTombstones};
+use super::read::{LiveRow, LiveValue, ReadSpec};
+use super::reconcile::element_key_type;
+use crate::schema::Table;
+use crate::types::CqlType;
+
+/// What a partition has to know of its table.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// The type that orders the elements of a column, by column id.
+    key_types: Vec<CqlType>,
+    /// Seconds that a tombstone is kept.
+    pub(super) gc_grace: i64,
+    pub(super) partitioner: crate::schema::Partitioner,
+}
+
+impl Layout {
+    pub(super) fn new(table: &Table) -> Self {
+        let mut key_types = vec![CqlType::Blob; table.next_column_id as usize];
+        for column in &table.columns {
+            let id = column.id as usize;
+            if id >= key_types.len() {
+                key_types.resize(id + 1, CqlType::Blob);
+            }
+            key_types[id] = element_key_type(&column.cql_type).clone();
+        }
+        Self {
+            key_types,
+            gc_grace: i64::from(table.options.gc_grace_seconds),
+            partitioner: table.partitioner,
+        }
+    }
+
+    fn key_type(&self, id: ColumnId) -> &CqlType {
+        self.key_types.get(id as usize).unwrap_or(&CqlType::Blob)
+    }
+}
+
+/// Rows by key. Most partitions have one row or a few, for which a tree costs too much.
+#[derive(Debug, Default)]
+enum Rows {
+    #[default]
+    None,
+    One(Box<[u8]>, PackedRow),
+    Few(Vec<(Box<[u8]>, PackedRow)>),
+    Many(BTreeMap<Box<[u8]>, PackedRow>),
+}
+
+const FEW: usize = 16;
+
+impl Rows {
+    fn len(&self) -> usize {
+        match self {
+            Rows::None => 0,
+            Rows::One(..) => 1,
+            Rows::Few(rows) => rows.len(),
+            Rows::Many(rows) => rows.len(),
+        }
+    }
+
+    fn get(&self, key: &[u8]) -> Option<&PackedRow> {
+        match self {
+            Rows::None => None,
+            Rows::One(mine, row) => (**mine == *key).then_some(row),
+            Rows::Few(rows) => {
+                let index = rows.binary_search_by(|(k, _)| (**k).cmp(key)).ok()?;
+                Some(&rows[index].1)
+            }
+            Rows::Many(rows) => rows.get(key),
+        }
+    }
+
+    fn insert(&mut self, key: &[u8], row: PackedRow) {
+        match self {
+            Rows::None => *self = Rows::One(key.into(), row),
+            Rows::One(mine, old) if **mine == *key => *old = row,
+            Rows::One(..) => {
+                if let Rows::One(mine, old) = std::mem::take(self) {
+                    let mut rows = vec![(mine, old), (key.into(), row)];
+                    rows.sort_by(|a, b| a.0.cmp(&b.0));
+                    *self = Rows::Few(rows);
+                }
+            }
+            Rows::Few(rows) => match rows.binary_search_by(|(k, _)| (**k).cmp(key)) {
+                Ok(index) => rows[index].1 = row,
+                Err(_) if rows.len() == FEW => {
+                    let mut many: BTreeMap<_, _> = std::mem::take(rows).into_iter().collect();
+                    many.insert(key.into(), row);
+                    *self = Rows::Many(many);
+                }
+                Err(index) => {
+                    if rows.len() == rows.capacity() {
+                        rows.reserve_exact(2.max(rows.len() / 2));
+                    }
+                    rows.insert(index, (key.into(), row));
+                }
+            },
+            Rows::Many(rows) => match rows.get_mut(key) {
+                Some(old) => *old = row,
+                None => {
+                    rows.insert(key.into(), row);
+                }
+            },
+        }
+    }
+
+    fn remove(&mut self, key: &[u8]) {
+        match self {
+            Rows::None => {}
+            Rows::One(mine, _) => {
+                if **mine == *key {
+                    *self = Rows::None;
+                }
+            }
+            Rows::Few(rows) => {
+                if let Ok(index) = rows.binary_search_by(|(k, _)| (**k).cmp(key)) {
+                    rows.remove(index);
+                }
+            }
+            Rows::Many(rows) => {
+                rows.remove(key);
+            }
+        }
+    }
+
+    /// Visits rows of a range in clustering order or against it, until told to stop.
+    fn visit(
+        &self,
+        range: &ByteRange,
+        reversed: bool,
+        mut visit: impl FnMut(&[u8], &PackedRow) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        match self {
+            Rows::None => ControlFlow::Continue(()),
+            Rows::One(key, row) => {
+                if range.contains(key) { visit(key, row) } else { ControlFlow::Continue(()) }
+            }
+            Rows::Few(rows) => {
+                let start = rows.partition_point(|(k, _)| *k < range.low);
+                let end = match &range.high {
+                    Some(high) => rows.partition_point(|(k, _)| k < high),
+                    None => rows.len(),
+                };
+                let mut rows = rows.get(start..end).unwrap_or_default().iter();
+                if reversed {
+                    rows.rev().try_for_each(|(k, row)| visit(k, row))
+                } else {
+                    rows.try_for_each(|(k, row)| visit(k, row))
+                }
+            }
+            Rows::Many(rows) => {
+                let high = match &range.high {
+                    Some(high) => Bound::Excluded(&**high),
+                    None => Bound::Unbounded,
+                };
+                let mut rows = rows.range::<[u8], _>((Bound::Included(&*range.low), high));
+                if reversed {
+                    rows.rev().try_for_each(|(k, row)| visit(k, row))
+                } else {
+                    rows.try_for_each(|(k, row)| visit(k, row))
+                }
+            }
+        }
+    }
+}
+
+/// What few partitions have.
+#[derive(Debug, Default)]
+struct Extra {
+    tombstone: Option<Tombstone>,
+    static_row: Option<PackedRow>,
+    ranges: RangeTombstones,
+}
+
+/// A partition.
+#[derive(Debug)]
+pub(super) struct Partition {
+    rows: Rows,
+    extra: Option<Box<Extra>>,
+    /// The second at which something in it can be dropped.
+    pub(super) next_purge: i64,
+}
+
+impl Default for Partition {
+    fn default() -> Self {
+        Self { rows: Rows::None, extra: None, next_purge: i64::MAX }
+    }
+}
+
+/// Live rows of a partition.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) static_columns: Vec<(ColumnId, LiveValue)>,
+    pub(super) has_static: bool,
+    pub(super) rows: Vec<LiveRow>,
+    pub(super) more: bool,
+}
+
+fn due(row: &RowMutation, layout: &Layout) -> i64 {
+    let mut row = row.clone();
+    // At the beginning of time nothing is due yet.
+    row.purge(i64::MIN, layout.gc_grace)
+}
+
+impl Partition {
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.len() == 0
+            && self.extra.as_ref().is_none_or(|extra| {
+                extra.tombstone.is_none() && extra.static_row.is_none() && extra.ranges.is_empty()
+            })
+    }
+
+    fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    fn cover(&self, key: &[u8]) -> Option<Tombstone> {
+        let extra = self.extra.as_ref()?;
+        extra.tombstone.max(extra.ranges.covering(key))
+    }
+
+    fn note_due(&mut self, due: i64) {
+        self.next_purge = self.next_purge.min(due);
+    }
+
+    /// Writes.
+    pub(super) fn apply(&mut self, mutation: &Mutation, layout: &Layout) {
+        if let Some(tombstone) = mutation.partition_tombstone {
+            self.delete_all(tombstone);
+            self.note_due(tombstone.deletion_time.saturating_add(layout.gc_grace));
+        }
+        for (range, tombstone) in &mutation.range_tombstones {
+            if let Some(range) = ByteRange::new(range) {
+                self.delete_range(range, *tombstone);
+                self.note_due(tombstone.deletion_time.saturating_add(layout.gc_grace));
+            }
+        }
+        if !mutation.static_columns.is_empty() {
+            let cover = self.extra.as_ref().and_then(|extra| extra.tombstone);
+            let change = RowMutation {
+                columns: mutation.static_columns.clone(),
+                ..RowMutation::default()
+            };
+            let old = self.extra.as_ref().and_then(|extra| extra.static_row.as_ref());
+            let mut row = old.map(PackedRow::unpack).unwrap_or_default();
+            row.merge(change, cover, |id| layout.key_type(id));
+            self.note_due(due(&row, layout));
+            self.extra().static_row = (!row.is_empty()).then(|| PackedRow::pack(&row));
+        }
+        for (key, change) in &mutation.rows {
+            let cover = self.cover(&key.0);
+            let old = self.rows.get(&key.0);
+            let mut row = old.map(PackedRow::unpack).unwrap_or_default();
+            row.merge(change.clone(), cover, |id| layout.key_type(id));
+            if row.is_empty() {
+                self.rows.remove(&key.0);
+            } else {
+                let packed = PackedRow::pack(&row);
+                if packed.is_mortal() {
+                    self.note_due(due(&row, layout));
+                }
+                self.rows.insert(&key.0, packed);
+            }
+        }
+    }
+
+    fn delete_all(&mut self, tombstone: Tombstone) {
+        let extra = self.extra();
+        if extra.tombstone.is_some_and(|old| old >= tombstone) {
+            return;
+        }
+        extra.tombstone = Some(tombstone);
+        extra.ranges.shadow(tombstone.timestamp);
+        if let Some(packed) = extra.static_row.take() {
+            let mut row = packed.unpack();
+            row.shadow(Some(tombstone));
+            extra.static_row = (!row.is_empty()).then(|| PackedRow::pack(&row));
+        }
+        self.shadow_rows(&ByteRange { low: Box::default(), high: None }, tombstone);
+    }
+
+    fn delete_range(&mut self, range: ByteRange, tombstone: Tombstone) {
+        let extra = self.extra();
+        if extra.tombstone.is_some_and(|all| all.timestamp >= tombstone.timestamp) {
+            return;
+        }
+        extra.ranges.add(range.clone(), tombstone);
+        self.shadow_rows(&range, tombstone);
+    }
+
+    fn shadow_rows(&mut self, range: &ByteRange, tombstone: Tombstone) {
+        let mut changed: Vec<(Box<[u8]>, Option<PackedRow>)> = Vec::new();
+        // The visitor never stops.
+        let _ = self.rows.visit(range, false, |key, packed| {
+            let mut row = packed.unpack();
+            let before = row.clone();
+            row.merge(RowMutation::default(), Some(tombstone), |_| &CqlType::Blob);
+            if row != before {
+                changed.push((key.into(), (!row.is_empty()).then(|| PackedRow::pack(&row))));
+            }
+            ControlFlow::Continue(())
+        });
+        for (key, row) in changed {
+            match row {
+                Some(row) => self.rows.insert(&key, row),
+                None => self.rows.remove(&key),
+            }
+        }
+    }
+
+    /// Reads live data: up to `limit` rows after `after`.
+    pub(super) fn read(
+        &self,
+        spec: &ReadSpec,
+        after: Option<&ClusteringKey>,
+        limit: usize,
+    ) -> Found {
+        let mut found = Found::default();
+        let static_row = self.extra.as_ref().and_then(|extra| extra.static_row.as_ref());
+        if let Some(parts) = static_row.and_then(|row| row.live(spec.now, &spec.columns)) {
+            found.has_static = true;
+            found.static_columns = parts.columns;
+        }
+        let mut one = |range: &ByteRange| {
+            self.rows.visit(range, spec.reversed, |key, packed| {
+                let Some(parts) = packed.live(spec.now, &spec.columns) else {
+                    return ControlFlow::Continue(());
+                };
+                if found.rows.len() >= limit {
+                    found.more = true;
+                    return ControlFlow::Break(());
+                }
+                found.rows.push(LiveRow {
+                    key: ClusteringKey(Bytes::copy_from_slice(key)),
+                    marker: parts.marker,
+                    columns: parts.columns,
+                });
+                ControlFlow::Continue(())
+            })
+        };
+        let mut each = |range| {
+            let range = ByteRange::new(range);
+            let range = match after {
+                Some(after) => range.and_then(|range| range.resume(after, spec.reversed)),
+                None => range,
+            };
+            range.map_or(ControlFlow::Continue(()), |range| one(&range))
+        };
+        let _ = if spec.reversed {
+            spec.ranges.iter().rev().try_for_each(&mut each)
+        } else {
+            spec.ranges.iter().try_for_each(&mut each)
+        };
+        found
+    }
+
+    /// A row as stored (`None`: the static row).
+    pub(super) fn stored_row(&self, key: Option<&[u8]>) -> Option<RowMutation> {
+        match key {
+            Some(key) => self.rows.get(key).map(PackedRow::unpack),
+            None => self.extra.as_ref()?.static_row.as_ref().map(PackedRow::unpack),
+        }
+    }
+
+    /// Drops what is due, of up to `budget` rows after `from`. Returns the key to go on
+    /// after, if there is more; the earliest second at which what was seen is due again;
+    /// and how many rows were looked at.
+    pub(super) fn purge(
+        &mut self,
+        now: i64,
+        layout: &Layout,
+        from: Option<&[u8]>,
+        budget: usize,
+    ) -> (Option<Box<[u8]>>, i64, usize) {
+        let gc_grace = layout.gc_grace;
+        let mut next = i64::MAX;
+        if from.is_none()
+            && let Some(extra) = self.extra.as_mut()
+        {
+            extra.tombstone = extra.tombstone.filter(|t| {
+                let due = t.deletion_time.saturating_add(gc_grace);
+                if due > now {
+                    next = next.min(due);
+                }
+                due > now
+            });
+            next = next.min(extra.ranges.purge(now, gc_grace));
+            if let Some(packed) = extra.static_row.take_if(|row| row.is_mortal()) {
+                let mut row = packed.unpack();
+                next = next.min(row.purge(now, gc_grace));
+                extra.static_row = (!row.is_empty()).then(|| PackedRow::pack(&row));
+            }
+            if extra.tombstone.is_none() && extra.static_row.is_none() && extra.ranges.is_empty()
+            {
+                self.extra = None;
+            }
+        }
+        let mut range = Some(ByteRange { low: Box::default(), high: None });
+        if let Some(from) = from {
+            let from = ClusteringKey(Bytes::copy_from_slice(from));
+            range = range.and_then(|range| range.resume(&from, false));
+        }
+        let Some(range) = range else { return (None, next, 0) };
+        let mut changed: Vec<(Box<[u8]>, Option<PackedRow>)> = Vec::new();
+        let mut seen = 0;
+        let mut last: Option<Box<[u8]>> = None;
+        let stopped = self.rows.visit(&range, false, |key, packed| {
+            if seen == budget {
+                return ControlFlow::Break(());
+            }
+            seen += 1;
+            if seen == budget {
+                last = Some(key.into());
+            }
+            if packed.is_mortal() {
+                let mut row = packed.unpack();
+                let before = row.clone();
+                next = next.min(row.purge(now, gc_grace));
+                if row != before {
+                    let row = (!row.is_empty()).then(|| PackedRow::pack(&row));
+                    changed.push((key.into(), row));
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        for (key, row) in changed {
+            match row {
+                Some(row) => self.rows.insert(&key, row),
+                None => self.rows.remove(&key),
+            }
+        }
+        if let Rows::Few(rows) = &mut self.rows {
+            rows.shrink_to_fit();
+        }
+        if self.rows.len() == 0 {
+            self.rows = Rows::None;
+        }
+        (last.filter(|_| stopped.is_break()), next, seen)
+    }
+
+    /// Forgets columns that the table no longer has.
+    pub(super) fn keep_columns(&mut self, keep: &impl Fn(ColumnId) -> bool) {
+        let strip = |packed: &PackedRow| {
+            let mut row = packed.unpack();
+            let count = row.columns.len();
+            row.columns.retain(|(id, _)| keep(*id));
+            (row.columns.len() < count)
+                .then(|| (!row.is_empty()).then(|| PackedRow::pack(&row)))
+        };
+        let mut changed = Vec::new();
+        let all = ByteRange { low: Box::default(), high: None };
+        let _ = self.rows.visit(&all, false, |key, packed| {
+            if let Some(row) = strip(packed) {
+                changed.push((Box::<[u8]>::from(key), row));
+            }
+            ControlFlow::Continue(())
+        });
+        for (key, row) in changed {
+            match row {
+                Some(row) => self.rows.insert(&key, row),
+                None => self.rows.remove(&key),
+            }
+        }
+        if let Some(extra) = self.extra.as_mut()
+            && let Some(row) = extra.static_row.as_ref().and_then(strip)
+        {
+            extra.static_row = row;
+        }
+    }
+
+    /// Rows, and bytes of rows and keys.
+    pub(super) fn size(&self) -> (usize, usize) {
+        let mut bytes = 0;
+        let all = ByteRange { low: Box::default(), high: None };
+        let _ = self.rows.visit(&all, false, |key, row| {
+            bytes += key.len() + row.size();
+            ControlFlow::Continue(())
+        });
+        (self.rows.len(), bytes)
+    }
+}
