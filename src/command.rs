@@ -209,7 +209,13 @@ impl<'h, A: Aggregate> Execute<'h, A> {
                 attempts,
             };
             if let Some(expected) = self.expected_version.filter(|v| *v != loaded.version) {
-                return Err(conflict(expected, loaded.version));
+                // It may be reserved and not written yet.
+                if expected > loaded.version && store.complete_pending(id).await?.is_some() {
+                    store.refresh(&mut loaded).await?;
+                }
+                if expected != loaded.version {
+                    return Err(conflict(expected, loaded.version));
+                }
             }
             let events = loaded.state.handle(&self.command).map_err(CommandError::Rejected)?;
             if events.is_empty() {

@@ -17,7 +17,7 @@ pub use aggregate::{Aggregate, Loaded};
 pub use command::{CommandError, CommandHandler, ConflictRetry, Reply};
 pub use event::{CorruptEvent, DomainEvent, EventEnvelope, Metadata, Payload, PayloadError};
 pub use ids::{AggregateId, CausationId, CommitId, CorrelationId, EventId};
-//pub use messina_macros::DomainEvent;
+pub use messina_macros::DomainEvent;
 pub use projection::{Projection, ProjectionError};
 pub use schema::{Migration, Schema};
 pub use store::{EventStore, StoreError};

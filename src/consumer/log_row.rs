@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn the_time_of_a_version_1_uuid_is_read() {
         let id: uuid::Uuid = "50554d6e-29bb-11e5-b345-feff819cdc9f".parse().unwrap();
-        assert_eq!(time_of(id), Some(1_436_830_497_943));
+        assert_eq!(time_of(id), Some(1_436_832_018_805));
         assert_eq!(time_of(uuid::Uuid::nil()), None);
     }
 }

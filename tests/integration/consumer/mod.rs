@@ -1,0 +1,6 @@
+//! Consumer groups.
+
+mod delivery;
+mod recorder;
+mod restarts;
+mod trouble;

@@ -1,0 +1,238 @@
+//! Projections against a database.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use messina::consumer::{ConsumerGroup, GroupSettings};
+use messina::projection::{ProjectionHandler, Rebuild, Writes};
+use messina::{
+    AggregateId, CommandHandler, EventEnvelope, EventStore, Migration, Projection, ProjectionError,
+};
+
+use crate::support::{Account, AccountCommand, AccountEvent, TestDb, until};
+
+const TABLES: Migration = Migration::new(
+    1,
+    "balances",
+    "CREATE TABLE balances (account uuid PRIMARY KEY, owner text, balance bigint, version bigint);
+     CREATE TABLE by_level (level text, account uuid, balance bigint, PRIMARY KEY (level, account));",
+);
+
+struct Balances;
+
+fn level(balance: i64) -> &'static str {
+    if balance >= 100 { "rich" } else { "poor" }
+}
+
+impl Projection for Balances {
+    fn name(&self) -> &'static str {
+        "balances"
+    }
+
+    fn aggregate_types(&self) -> &'static [&'static str] {
+        &["Account"]
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &["balances", "by_level"]
+    }
+
+    fn handle_event(
+        &self,
+        event: &EventEnvelope,
+        writes: &mut Writes,
+    ) -> Result<(), ProjectionError> {
+        let id = event.aggregate_id.0;
+        let (before, after) = match event.decode_event()? {
+            AccountEvent::Opened { owner } => {
+                writes.put("balances").key("account", id).set("owner", owner);
+                (0, 0)
+            }
+            AccountEvent::Deposited { cents, balance } => (balance - cents, balance),
+            AccountEvent::Withdrawn { cents, balance } => (balance + cents, balance),
+        };
+        writes
+            .put("balances")
+            .key("account", id)
+            .set("balance", after)
+            .set("version", event.sequence_number);
+        writes.delete("by_level").key("level", level(before)).key("account", id);
+        writes.put("by_level").key("level", level(after)).key("account", id).set("balance", after);
+        Ok(())
+    }
+}
+
+type Model = (BTreeMap<AggregateId, (String, i64, i64)>, BTreeMap<(String, AggregateId), i64>);
+
+async fn rows(db: &TestDb) -> Model {
+    let balances = db
+        .query_unpaged(
+            format!("SELECT account, owner, balance, version FROM {}.balances", db.keyspace),
+            (),
+        )
+        .await
+        .unwrap()
+        .into_rows_result()
+        .unwrap();
+    let levels = db
+        .query_unpaged(format!("SELECT level, account, balance FROM {}.by_level", db.keyspace), ())
+        .await
+        .unwrap()
+        .into_rows_result()
+        .unwrap();
+    (
+        balances
+            .rows::<(uuid::Uuid, Option<String>, i64, i64)>()
+            .unwrap()
+            .map(|row| {
+                let (id, owner, balance, version) = row.unwrap();
+                (AggregateId(id), (owner.unwrap_or_default(), balance, version))
+            })
+            .collect(),
+        levels
+            .rows::<(String, uuid::Uuid, i64)>()
+            .unwrap()
+            .map(|row| {
+                let (level, id, balance) = row.unwrap();
+                ((level, AggregateId(id)), balance)
+            })
+            .collect(),
+    )
+}
+
+/// Commands on some accounts; what the read model must be then.
+async fn fill(store: &EventStore) -> Model {
+    let accounts = CommandHandler::<Account>::new(store.clone());
+    let mut model = Model::default();
+    for n in 0..8_i64 {
+        let id = AggregateId::new();
+        let owner = format!("owner {n}");
+        accounts.execute(id, AccountCommand::Open { owner: owner.clone() }).await.unwrap();
+        let mut balance = 0;
+        let mut version = 1;
+        for k in 0..6 {
+            let (command, change) = if k % 3 == 2 {
+                (AccountCommand::Withdraw { cents: 40 + n }, -40 - n)
+            } else {
+                (AccountCommand::Deposit { cents: 60 }, 60)
+            };
+            version = accounts.execute(id, command).await.unwrap().version;
+            balance += change;
+        }
+        model.0.insert(id, (owner, balance, version));
+        model.1.insert((level(balance).to_owned(), id), balance);
+    }
+    model
+}
+
+fn quick() -> GroupSettings {
+    GroupSettings {
+        safety_interval: Duration::from_millis(300),
+        sleep_interval: Duration::from_millis(20),
+        ..GroupSettings::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projection_follows_the_events() {
+    let db = TestDb::empty().await.with_schema(&[TABLES]).await;
+    let store = db.store().await;
+    let handler = ProjectionHandler::new(&store, Balances);
+    let group = ConsumerGroup::builder(store.clone(), "balances", handler)
+        .settings(quick())
+        .start()
+        .await
+        .unwrap();
+    let expected = fill(&store).await;
+    until("the read model is level", || async { rows(&db).await == expected }).await;
+    group.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_leaves_what_the_live_group_leaves_also_beside_it() {
+    let db = TestDb::empty().await.with_schema(&[TABLES]).await;
+    let store = db.store().await;
+    let handler = ProjectionHandler::new(&store, Balances);
+    let group = ConsumerGroup::builder(store.clone(), "balances", handler)
+        .settings(quick())
+        .start()
+        .await
+        .unwrap();
+    let mut expected = fill(&store).await;
+    until("the read model is level", || async { rows(&db).await == expected }).await;
+    // Damage that only a rebuild repairs, and new events while it runs.
+    db.query_unpaged(
+        format!(
+            "INSERT INTO {}.by_level (level, account, balance) VALUES ('rich', uuid(), 1)",
+            db.keyspace
+        ),
+        (),
+    )
+    .await
+    .unwrap();
+    let writing = tokio::spawn({
+        let store = store.clone();
+        async move { fill(&store).await }
+    });
+    let mut seen = Vec::new();
+    let report = Rebuild::new(store.clone(), Arc::new(Balances))
+        .run(|progress| seen.push(progress))
+        .await
+        .unwrap();
+    let more = writing.await.unwrap();
+    expected.0.extend(more.0);
+    expected.1.extend(more.1);
+    until("the read model is level", || async { rows(&db).await == expected }).await;
+    assert!(report.events >= 56, "{report:?}");
+    assert!(report.writes >= report.events);
+    let last = seen.last().unwrap();
+    assert!((last.ring - 1.0).abs() < f64::EPSILON, "{last:?}");
+    assert!(seen.windows(2).all(|p| p[0].ring <= p[1].ring));
+    group.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_order_and_repetition_of_an_aggregates_events_leaves_the_same_rows() {
+    let db = TestDb::empty().await.with_schema(&[TABLES]).await;
+    let store = db.store().await;
+    let expected = fill(&store).await;
+    let handler = ProjectionHandler::new(&store, Balances);
+    let mut random = 1_u64;
+    for _ in 0..4 {
+        for table in ["balances", "by_level"] {
+            db.query_unpaged(format!("TRUNCATE {}.{table}", db.keyspace), ()).await.unwrap();
+        }
+        for id in expected.0.keys() {
+            let mut events = store.events(*id, 0, i64::MAX).await.unwrap();
+            events.extend(events.clone());
+            // Any order, from a seed.
+            for i in (1..events.len()).rev() {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                events.swap(i, (random >> 33) as usize % (i + 1));
+            }
+            for event in &events {
+                messina::consumer::EventHandler::handle(&handler, event).await.unwrap();
+            }
+        }
+        assert_eq!(rows(&db).await, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_cannot_be_read_stops_a_rebuild_and_is_named() {
+    let db = TestDb::empty().await.with_schema(&[TABLES]).await;
+    let store = db.store().await;
+    let expected = fill(&store).await;
+    let id = expected.0.keys().next().unwrap();
+    let cql = format!(
+        "UPDATE {}.event_store SET event_data = 'not json' WHERE aggregate_id = ? \
+         AND sequence_number = 3",
+        db.keyspace
+    );
+    db.query_unpaged(cql, (id.0,)).await.unwrap();
+    let error = Rebuild::new(store, Arc::new(Balances)).run(|_| {}).await.unwrap_err().to_string();
+    for part in ["event 3 of Account", &id.to_string(), "does not deserialize"] {
+        assert!(error.contains(part), "{part} in: {error}");
+    }
+}

@@ -1,0 +1,170 @@
+//! Writers that are stopped, or not answered, between the steps.
+
+use std::time::Duration;
+
+use messina::store::StoreSettings;
+use messina::{AggregateId, CommandError, CommandHandler, EventStore, StoreError};
+use messina_devdb::error::{CqlError, ErrorKind};
+use messina_devdb::faults::{Fault, FaultAction};
+
+use super::tables;
+use crate::support::{Account, AccountCommand, TestDb, until};
+
+/// The text of a request of each step.
+const RESERVE: &str = "UPDATE ";
+const BATCH: &str = "BATCH ";
+
+async fn open_account(db: &TestDb) -> (CommandHandler<Account>, AggregateId) {
+    let settings = StoreSettings {
+        request_timeout: Duration::from_millis(300),
+        append_deadline: Duration::from_secs(5),
+        ..StoreSettings::default()
+    };
+    let store = EventStore::connect_with(db.session.clone(), &db.keyspace, settings).await.unwrap();
+    let accounts = CommandHandler::<Account>::new(store);
+    let id = AggregateId::new();
+    accounts.execute(id, AccountCommand::Open { owner: "ann".to_owned() }).await.unwrap();
+    (accounts, id)
+}
+
+fn inject(db: &TestDb, statement_contains: &str, times: u64, action: FaultAction) {
+    let statement_contains = statement_contains.to_owned();
+    db.node().faults().add(Fault { statement_contains, skip: 0, times, action });
+}
+
+fn write_timeout(write_type: &'static str) -> CqlError {
+    CqlError { kind: ErrorKind::WriteTimeout { write_type }, message: "injected".to_owned() }
+}
+
+/// Stops a writer between reservation and batch; the account has two pending deposits then.
+async fn leave_pending(db: &TestDb, accounts: &CommandHandler<Account>, id: AggregateId) {
+    inject(db, BATCH, 1000, FaultAction::FailBefore(write_timeout("BATCH_LOG")));
+    let writing = accounts.clone();
+    let writer = tokio::spawn(async move {
+        writing.execute(id, AccountCommand::DepositMany { times: 2 }).await.map(|_| ())
+    });
+    let head = format!(
+        "SELECT * FROM {}.aggregate_heads WHERE aggregate_id = {id} AND sequence_number = 3 \
+         ALLOW FILTERING",
+        db.keyspace
+    );
+    until("the reservation is there", || async { db.count(&head).await == 1 }).await;
+    writer.abort();
+    assert!(writer.await.unwrap_err().is_cancelled());
+    db.node().faults().clear();
+    assert_eq!(tables::both(db, id).await.0.len(), 1, "the batch has not been sent");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stopped_writer_reserved_is_finished_by_the_next_command() {
+    let db = TestDb::embedded().await;
+    let (accounts, id) = open_account(&db).await;
+    leave_pending(&db, &accounts, id).await;
+    let reply = accounts.execute(id, AccountCommand::Deposit { cents: 10 }).await.unwrap();
+    assert_eq!((reply.version, reply.state.balance), (4, 12));
+    tables::assert_sound(&tables::both(&db, id).await, &[(reply.commit_id.unwrap(), 1)]);
+    assert_eq!(accounts.store().complete_pending(id).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stopped_writer_reserved_is_finished_on_request() {
+    let db = TestDb::embedded().await;
+    let (accounts, id) = open_account(&db).await;
+    leave_pending(&db, &accounts, id).await;
+    let finished = accounts.store().complete_pending(id).await.unwrap();
+    let commit = finished.expect("the pending commit was finished");
+    tables::assert_sound(&tables::both(&db, id).await, &[(commit, 2)]);
+    assert_eq!(accounts.store().complete_pending(id).await.unwrap(), None);
+    let loaded = accounts.store().load::<Account>(id).await.unwrap();
+    assert_eq!((loaded.version, loaded.state.balance), (3, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_is_pending_can_be_expected() {
+    let db = TestDb::embedded().await;
+    let (accounts, id) = open_account(&db).await;
+    leave_pending(&db, &accounts, id).await;
+    let reply = accounts
+        .execute(id, AccountCommand::Deposit { cents: 10 })
+        .expected_version(3)
+        .await
+        .unwrap();
+    assert_eq!(reply.version, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_lost_answer_at_either_step_is_settled() {
+    let actions = || {
+        [
+            ("refused before", FaultAction::FailBefore(write_timeout("CAS"))),
+            ("applied, then a time-out", FaultAction::FailAfter(write_timeout("CAS"))),
+            ("connection lost before", FaultAction::DropBefore),
+            ("applied, then connection lost", FaultAction::DropAfter),
+            ("slower than the request's time-out", FaultAction::Delay(Duration::from_millis(600))),
+        ]
+    };
+    for step in [RESERVE, BATCH] {
+        for (name, action) in actions() {
+            for times in [1, 2] {
+                let db = TestDb::embedded().await;
+                let (accounts, id) = open_account(&db).await;
+                inject(&db, step, times, action.clone());
+                let reply = accounts
+                    .execute(id, AccountCommand::DepositMany { times: 2 })
+                    .await
+                    .unwrap_or_else(|e| panic!("{step}, {name}, {times} times: {e}"));
+                assert_eq!(reply.version, 3, "{step}, {name}, {times} times");
+                let rows = tables::both(&db, id).await;
+                tables::assert_sound(&rows, &[(reply.commit_id.unwrap(), 2)]);
+                assert_eq!(rows.0.len(), 3, "{step}, {name}, {times} times");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_past_the_deadline_is_an_outcome_open_and_completion_settles_it() {
+    let db = TestDb::embedded().await;
+    let (_, id) = open_account(&db).await;
+    let settings = StoreSettings {
+        request_timeout: Duration::from_millis(100),
+        append_deadline: Duration::from_millis(300),
+        ..StoreSettings::default()
+    };
+    let store = EventStore::connect_with(db.session.clone(), &db.keyspace, settings).await.unwrap();
+    let accounts = CommandHandler::<Account>::new(store);
+    inject(&db, BATCH, 1000, FaultAction::FailBefore(write_timeout("BATCH_LOG")));
+    let error = accounts.execute(id, AccountCommand::Deposit { cents: 1 }).await.unwrap_err();
+    let CommandError::Store(StoreError::Indeterminate { commit_id, .. }) = error else {
+        panic!("{error}");
+    };
+    db.node().faults().clear();
+    assert_eq!(accounts.store().complete_pending(id).await.unwrap(), Some(commit_id));
+    tables::assert_sound(&tables::both(&db, id).await, &[(commit_id, 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_stopped_at_random_leave_nothing_half_done() {
+    let db = TestDb::embedded().await;
+    let (accounts, id) = open_account(&db).await;
+    let mut acknowledged = Vec::new();
+    for n in 0..40_u64 {
+        let writing = accounts.clone();
+        let times = 1 + (n % 3) as usize;
+        let writer = tokio::spawn(async move {
+            writing.execute(id, AccountCommand::DepositMany { times }).await
+        });
+        // Some are stopped before, some within, some after their two steps.
+        let limit = Duration::from_micros(n * 150);
+        let abort = writer.abort_handle();
+        tokio::time::sleep(limit).await;
+        abort.abort();
+        if let Ok(reply) = writer.await {
+            acknowledged.push((reply.unwrap().commit_id.unwrap(), times));
+        }
+    }
+    let last = accounts.execute(id, AccountCommand::Deposit { cents: 1 }).await.unwrap();
+    acknowledged.push((last.commit_id.unwrap(), 1));
+    tables::assert_sound(&tables::both(&db, id).await, &acknowledged);
+    assert_eq!(accounts.store().complete_pending(id).await.unwrap(), None);
+}

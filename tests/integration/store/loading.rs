@@ -1,0 +1,85 @@
+//! Reading aggregates back.
+
+use std::time::Duration;
+
+use messina::store::StoreSettings;
+use messina::{AggregateId, CommandHandler, EventStore, StoreError};
+
+use crate::support::{Account, AccountCommand, TestDb};
+
+#[tokio::test]
+async fn state_is_the_fold_of_the_events_over_pages() {
+    let db = TestDb::start().await;
+    let settings = StoreSettings { page_size: 7, ..StoreSettings::default() };
+    let store = EventStore::connect_with(db.session.clone(), &db.keyspace, settings).await.unwrap();
+    let accounts = CommandHandler::<Account>::new(store.clone());
+    let id = AggregateId::new();
+    accounts.execute(id, AccountCommand::Open { owner: "ann".to_owned() }).await.unwrap();
+    let reply = accounts.execute(id, AccountCommand::DepositMany { times: 50 }).await.unwrap();
+    let loaded = store.load::<Account>(id).await.unwrap();
+    assert_eq!(loaded.version, 51);
+    assert_eq!(loaded.state, reply.state);
+    assert_eq!(store.events(id, 10, 20).await.unwrap().len(), 10);
+}
+
+#[tokio::test]
+async fn an_aggregate_without_events_is_new() {
+    let db = TestDb::start().await;
+    let loaded = db.store().await.load::<Account>(AggregateId::new()).await.unwrap();
+    assert_eq!((loaded.version, loaded.state), (0, Account::default()));
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_is_named() {
+    let db = TestDb::start().await;
+    let accounts = CommandHandler::<Account>::new(db.store().await);
+    let cases = [
+        ("event_data = '{\"cents\":\"many\"}'", "does not deserialize"),
+        ("event_type = 'MoneyBurned'", "unknown event type \"MoneyBurned\""),
+        ("event_version = 9", "has no version 9"),
+    ];
+    for (change, reason) in cases {
+        let id = AggregateId::new();
+        accounts.execute(id, AccountCommand::Open { owner: "ann".to_owned() }).await.unwrap();
+        accounts.execute(id, AccountCommand::Deposit { cents: 5 }).await.unwrap();
+        let cql = format!(
+            "UPDATE {}.event_store SET {change} WHERE aggregate_id = ? AND sequence_number = 2",
+            db.keyspace
+        );
+        db.query_unpaged(cql, (id.0,)).await.unwrap();
+        let error = accounts.execute(id, AccountCommand::Look).await.unwrap_err().to_string();
+        for part in [reason, &id.to_string(), "event 2 of Account", "version"] {
+            assert!(error.contains(part), "{part} in: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_missing_event_is_noticed() {
+    let db = TestDb::start().await;
+    let accounts = CommandHandler::<Account>::new(db.store().await);
+    let id = AggregateId::new();
+    accounts.execute(id, AccountCommand::Open { owner: "ann".to_owned() }).await.unwrap();
+    accounts.execute(id, AccountCommand::DepositMany { times: 3 }).await.unwrap();
+    let cql = format!(
+        "DELETE FROM {}.event_store WHERE aggregate_id = ? AND sequence_number = 2",
+        db.keyspace
+    );
+    db.query_unpaged(cql, (id.0,)).await.unwrap();
+    let error = db.store().await.load::<Account>(id).await.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { sequence_number: 3, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_an_error_not_a_hang() {
+    let mut db = TestDb::embedded().await;
+    let settings = StoreSettings {
+        request_timeout: Duration::from_millis(200),
+        append_deadline: Duration::from_millis(500),
+        ..StoreSettings::default()
+    };
+    let store = EventStore::connect_with(db.session.clone(), &db.keyspace, settings).await.unwrap();
+    db.shut_down().await;
+    let error = store.load::<Account>(AggregateId::new()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+}

@@ -1,0 +1,11 @@
+//! What the tests share.
+
+mod account;
+mod database;
+mod kafka;
+mod wait;
+
+pub use account::{Account, AccountCommand, AccountEvent};
+pub use database::TestDb;
+pub use kafka::TestKafka;
+pub use wait::until;
