@@ -126,6 +126,11 @@ impl CollectionCells {
                 },
             );
         }
+        self.drop_covered();
+    }
+
+    /// Drops the cells that the collection's own tombstone covers.
+    fn drop_covered(&mut self) {
         if let Some(tombstone) = self.tombstone {
             self.cells.retain(|(_, cell)| cell.timestamp > tombstone.timestamp);
         }
@@ -169,7 +174,13 @@ pub fn merge_columns<'a>(
     for (id, value) in other {
         match mine.binary_search_by_key(&id, |(id, _)| *id) {
             Ok(index) => mine[index].1.merge(value, key_type(id)),
-            Err(index) => mine.insert(index, (id, value)),
+            Err(index) => {
+                let mut value = value;
+                if let ColumnValue::Collection(collection) = &mut value {
+                    collection.drop_covered();
+                }
+                mine.insert(index, (id, value));
+            }
         }
     }
 }

@@ -109,7 +109,7 @@ fn slices_go_both_ways_and_go_on_where_they_stopped() {
     let spec = ReadSpec { reversed: false, after: Some(row_key(97)), ..ReadSpec::all(0) };
     assert_eq!(rows(&db, &table, "a", &spec), [98, 99]);
     assert_eq!(rows(&db, &table, "a", &ReadSpec::row(row_key(7), 0)), [7]);
-    assert_eq!(rows(&db, &table, "b", &ReadSpec::all(0)), []);
+    assert_eq!(rows(&db, &table, "b", &ReadSpec::all(0)), [0u8; 0]);
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn expired_rows_and_old_tombstones_give_their_memory_back() {
 fn a_late_write_is_seen_when_its_time_has_come() {
     let (db, table) = database();
     db.apply_late(insert(&table, "a", 1, 1, "late"), Duration::from_millis(50));
-    assert_eq!(rows(&db, &table, "a", &ReadSpec::all(0)), []);
+    assert_eq!(rows(&db, &table, "a", &ReadSpec::all(0)), [0u8; 0]);
     std::thread::sleep(Duration::from_millis(60));
     assert_eq!(rows(&db, &table, "a", &ReadSpec::all(0)), [1]);
 }
@@ -224,7 +224,7 @@ fn a_dropped_column_takes_its_data_with_it() {
     let mut altered = (*table).clone();
     altered.columns.retain(|column| column.id != 3);
     db.alter_table(&Arc::new(altered));
-    assert_eq!(rows(&db, &table, "a", &ReadSpec::all(0)), []);
+    assert_eq!(rows(&db, &table, "a", &ReadSpec::all(0)), [0u8; 0]);
 }
 
 #[test]
@@ -408,10 +408,12 @@ proptest! {
                 ..empty(&table, "a")
             };
             db.apply(&mutation).unwrap();
-            if let Some(at) = purge_at {
-                // Before the read's time, within the tombstones' grace: not to be noticed.
-                while !db.purge(at.min(now)) {}
-            }
+        }
+        if let Some(at) = purge_at {
+            // Before the read's time, within the tombstones' grace: not to be noticed.
+            // (Between two writes of the same age it would be, on ScyllaDB too: an expired
+            // cell becomes a tombstone, and that beats a cell of its age that lives longer.)
+            while !db.purge(at.min(now)) {}
         }
         let view = db.read_partition(table.id, &partition_key("a"), &ReadSpec::all(now)).unwrap();
         let expected: Vec<LiveRow> = (0u8..5).filter_map(|k| model(&writes, k, now)).collect();
