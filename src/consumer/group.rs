@@ -12,6 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::consumer::checkpoints::Checkpoints;
 use crate::consumer::error::GroupError;
 use crate::consumer::handler::EventHandler;
+use crate::consumer::lanes::Observer;
 use crate::consumer::progress::Progress;
 use crate::consumer::run::GroupContext;
 use crate::consumer::settings::GroupSettings;
@@ -60,7 +61,7 @@ pub struct GroupBuilder {
     name: String,
     handler: Arc<dyn EventHandler>,
     settings: GroupSettings,
-    observer: Option<Arc<dyn Fn(&EventEnvelope) + Send + Sync>>,
+    observer: Option<Observer>,
 }
 
 impl GroupBuilder {

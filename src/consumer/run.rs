@@ -72,7 +72,7 @@ impl GroupContext {
             group: self.name.clone(),
             store: self.store.clone(),
             progress: Arc::clone(&progress),
-            sequencer: Sequencer::new(found.oldest() * 1000),
+            sequencer: Sequencer::new(found.oldest() * 1000, self.settings.safety_interval),
             counters: Arc::clone(&self.counters),
             lanes,
             failure: Mutex::new(None),

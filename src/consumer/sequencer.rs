@@ -1,6 +1,7 @@
 //! Puts each aggregate's events in order: drops what came before, fetches what is missing.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -8,10 +9,10 @@ use crate::event::EventEnvelope;
 use crate::ids::AggregateId;
 use crate::store::{EventStore, StoreError};
 
-/// Events are reserved first and written later, at most an append's deadline (10 s) apart.
-/// What an aggregate did within this margin before a group's start may therefore stand
-/// after the start in the log.
-const MARGIN_MICROS: i64 = 15_000_000;
+/// A commit is written at most an append's deadline (10 s) after it was reserved, and
+/// written again no later. Within this margin an aggregate is remembered, and a row of the
+/// log may come late.
+const MARGIN: Duration = Duration::from_secs(15);
 
 /// Per aggregate, what was let through last.
 #[derive(Debug)]
@@ -55,9 +56,13 @@ pub(crate) struct Sequenced {
 }
 
 impl Sequencer {
-    /// A group begins here: `start` in µs since 1970.
-    pub(crate) fn new(start: i64) -> Self {
-        let horizon = start - MARGIN_MICROS;
+    /// A group begins at `start`, µs since 1970, and reads `safety_interval` behind now.
+    ///
+    /// A row that became visible later than that was missed by the run before, so what an
+    /// aggregate did shortly before `start` is looked up when its next event comes, and
+    /// handled again. With a safety interval of the margin or more there are no such rows.
+    pub(crate) fn new(start: i64, safety_interval: Duration) -> Self {
+        let horizon = start - micros(MARGIN.saturating_sub(safety_interval));
         Self { memory: Mutex::new(Memory { last: HashMap::new(), horizon }) }
     }
 
@@ -65,7 +70,7 @@ impl Sequencer {
     /// that memory holds what a repeated write or a late row may still ask for.
     pub(crate) fn forget_before(&self, watermark: i64) {
         let mut memory = self.memory.lock();
-        let limit = watermark - MARGIN_MICROS;
+        let limit = watermark - micros(MARGIN);
         if limit > memory.horizon {
             memory.horizon = limit;
             memory.last.retain(|_, last| last.committed_at >= limit);
@@ -115,6 +120,10 @@ impl Sequencer {
     }
 }
 
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,7 +141,7 @@ mod tests {
 
     #[test]
     fn events_follow_each_other_and_come_once() {
-        let sequencer = Sequencer::new(START);
+        let sequencer = Sequencer::new(START, Duration::ZERO);
         for n in 1..=3 {
             let event = event(n, (n > 1).then_some(START + (n - 1) * 100));
             assert_eq!(sequencer.judge(&event), Verdict::Next);
@@ -144,26 +153,28 @@ mod tests {
 
     #[test]
     fn a_hole_is_filled_from_where_it_begins() {
-        let sequencer = Sequencer::new(START);
+        let sequencer = Sequencer::new(START, Duration::ZERO);
         sequencer.remember(&event(2, None));
         assert_eq!(sequencer.judge(&event(5, None)), Verdict::Gap { after: 2, since: i64::MIN });
     }
 
     #[test]
     fn an_aggregate_from_before_the_start_goes_on() {
-        let sequencer = Sequencer::new(START);
-        let long_ago = START - MARGIN_MICROS - 1;
+        let sequencer = Sequencer::new(START, Duration::ZERO);
+        let long_ago = START - micros(MARGIN) - 1;
         assert_eq!(sequencer.judge(&event(9, Some(long_ago))), Verdict::Next);
         let just_before = START - 1;
         assert_eq!(
             sequencer.judge(&event(9, Some(just_before))),
-            Verdict::Gap { after: 0, since: START - MARGIN_MICROS }
+            Verdict::Gap { after: 0, since: START - micros(MARGIN) }
         );
+        let safe = Sequencer::new(START, Duration::from_secs(30));
+        assert_eq!(safe.judge(&event(9, Some(just_before))), Verdict::Next);
     }
 
     #[test]
     fn what_is_forgotten_goes_on_and_what_is_not_is_missed() {
-        let sequencer = Sequencer::new(START);
+        let sequencer = Sequencer::new(START, Duration::ZERO);
         let second = 1_000_000;
         for n in 0..100 {
             let mut event = envelope("Order", 1);

@@ -45,7 +45,6 @@ impl Intake {
         let event = event_of(row)
             .map_err(|reason| GroupError::Row { group: self.group.clone(), reason })?;
         let Some(LogEvent { event, stream, time }) = event else { return Ok(()) };
-        // Room first: what is sequenced must be handed on.
         let sequenced = self.sequencer.sequence(&event, &self.store).await?;
         if !sequenced.is_new {
             Counters::add(&self.counters.duplicates, 1);

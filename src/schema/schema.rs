@@ -73,10 +73,16 @@ pub enum SchemaError {
     Edited(Difference),
     /// A statement failed.
     #[error("the database refused or did not answer: {0}")]
-    Execution(#[from] ExecutionError),
+    Execution(Box<ExecutionError>),
     /// The database answered something else than rows.
     #[error("unexpected answer: {0}")]
     Answer(String),
+}
+
+impl From<ExecutionError> for SchemaError {
+    fn from(e: ExecutionError) -> Self {
+        Self::Execution(Box::new(e))
+    }
 }
 
 impl From<IntoRowsResultError> for SchemaError {

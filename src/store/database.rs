@@ -11,13 +11,25 @@ use scylla::errors::{
 pub enum DatabaseError {
     /// A request failed.
     #[error(transparent)]
-    Execution(#[from] ExecutionError),
+    Execution(Box<ExecutionError>),
     /// A statement could not be prepared.
     #[error(transparent)]
-    Prepare(#[from] PrepareError),
+    Prepare(Box<PrepareError>),
     /// The answer was not of the expected form.
     #[error("unexpected answer: {0}")]
     Answer(String),
+}
+
+impl From<ExecutionError> for DatabaseError {
+    fn from(e: ExecutionError) -> Self {
+        Self::Execution(Box::new(e))
+    }
+}
+
+impl From<PrepareError> for DatabaseError {
+    fn from(e: PrepareError) -> Self {
+        Self::Prepare(Box::new(e))
+    }
 }
 
 macro_rules! answer {
@@ -43,11 +55,16 @@ answer!(
 pub(crate) fn is_transient(error: &DatabaseError) -> bool {
     match error {
         DatabaseError::Execution(e) => is_transient_execution(e),
-        DatabaseError::Prepare(PrepareError::ConnectionPoolError(_)) => true,
-        DatabaseError::Prepare(PrepareError::AllAttemptsFailed { first_attempt }) => {
-            is_transient_attempt(first_attempt)
-        }
-        DatabaseError::Prepare(_) | DatabaseError::Answer(_) => false,
+        DatabaseError::Prepare(e) => is_transient_prepare(e),
+        DatabaseError::Answer(_) => false,
+    }
+}
+
+fn is_transient_prepare(error: &PrepareError) -> bool {
+    match error {
+        PrepareError::ConnectionPoolError(_) => true,
+        PrepareError::AllAttemptsFailed { first_attempt } => is_transient_attempt(first_attempt),
+        _ => false,
     }
 }
 
@@ -57,10 +74,7 @@ fn is_transient_execution(error: &ExecutionError) -> bool {
         | ExecutionError::ConnectionPoolError(_)
         | ExecutionError::EmptyPlan => true,
         ExecutionError::LastAttemptError(attempt) => is_transient_attempt(attempt),
-        ExecutionError::PrepareError(PrepareError::ConnectionPoolError(_)) => true,
-        ExecutionError::PrepareError(PrepareError::AllAttemptsFailed { first_attempt }) => {
-            is_transient_attempt(first_attempt)
-        }
+        ExecutionError::PrepareError(e) => is_transient_prepare(e),
         _ => false,
     }
 }

@@ -59,7 +59,7 @@ pub enum StoreError {
     },
     /// A stored event cannot be read.
     #[error(transparent)]
-    CorruptEvent(#[from] CorruptEvent),
+    CorruptEvent(Box<CorruptEvent>),
     /// The rows of an aggregate contradict each other, or cannot be decoded.
     #[error("aggregate {aggregate_id} is corrupt at sequence number {sequence_number}: {reason}")]
     Corrupt {
@@ -79,4 +79,10 @@ pub enum StoreError {
     /// The keyspace's schema is not as this build needs it.
     #[error(transparent)]
     Schema(#[from] SchemaError),
+}
+
+impl From<CorruptEvent> for StoreError {
+    fn from(e: CorruptEvent) -> Self {
+        Self::CorruptEvent(Box::new(e))
+    }
 }
