@@ -68,7 +68,7 @@ fn placed() -> Event {
 }
 
 fn text(event: &impl DomainEvent) -> String {
-    event.to_payload().unwrap().as_str().to_owned()
+    event.to_payload().expect("the event serializes").as_str().to_owned()
 }
 
 fn json(text: &str) -> Payload {
