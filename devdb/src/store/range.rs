@@ -7,9 +7,9 @@ use super::mutation::{ClusteringBound, ClusteringKey, ClusteringRange, Timestamp
 /// A prefix is before every key that it begins, and its successor (the next bytes of the
 /// same length) after them all, so that every range of clustering keys is one of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ByteRange {
-    pub(super) low: Box<[u8]>,
-    pub(super) high: Option<Box<[u8]>>,
+pub(crate) struct ByteRange {
+    pub(crate) low: Box<[u8]>,
+    pub(crate) high: Option<Box<[u8]>>,
 }
 
 /// The first bytes that are after everything that begins with `prefix`.
@@ -22,7 +22,7 @@ fn successor(prefix: &[u8]) -> Option<Box<[u8]>> {
 
 impl ByteRange {
     /// `None`: an empty range.
-    pub(super) fn new(range: &ClusteringRange) -> Option<Self> {
+    pub(crate) fn new(range: &ClusteringRange) -> Option<Self> {
         let low = match &range.start {
             ClusteringBound::Unbounded => Box::default(),
             ClusteringBound::Inclusive(key) => key.0[..].into(),
@@ -41,7 +41,7 @@ impl ByteRange {
         self.high.as_ref().is_some_and(|high| *high <= self.low)
     }
 
-    pub(super) fn contains(&self, key: &[u8]) -> bool {
+    pub(crate) fn contains(&self, key: &[u8]) -> bool {
         *self.low <= *key && self.high.as_ref().is_none_or(|high| *key < **high)
     }
 

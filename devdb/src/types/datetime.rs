@@ -276,6 +276,15 @@ pub(super) fn timestamp_to_text(millis: i64, between: char) -> String {
     )
 }
 
+/// Year, month, day and `hh:mm:ss` of microseconds since 1970.
+pub(crate) fn civil(micros: i64) -> (i64, i64, i64, String) {
+    let seconds = micros.div_euclid(1_000_000);
+    let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
+    let of_day = seconds.rem_euclid(86_400);
+    let time = format!("{:02}:{:02}:{:02}", of_day / 3600, of_day / 60 % 60, of_day % 60);
+    (year, month, day, time)
+}
+
 /// Months, days and nanoseconds of a duration; all of one sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Duration {

@@ -11,6 +11,7 @@ pub mod partition_key;
 mod value;
 pub use compare::compare;
 pub use cql_type::{CqlType, UdtDefinition};
+pub(crate) use datetime::civil;
 pub use display::class_name;
 pub use json::{from_json, to_json};
 pub use value::{from_text, literal_to_bytes, to_text, validate};

@@ -1,0 +1,1 @@
+//! Log rows against those that a real server wrote.
