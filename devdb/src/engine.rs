@@ -1,12 +1,34 @@
 //! The database behind the protocol: what `wire` calls.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
+use md5::{Digest, Md5};
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::broadcast;
+use uuid::Uuid;
 
-use crate::error::{CqlError, Result};
-use crate::request::{BatchRequest, ClientState, Outcome, PreparedInfo, QueryParameters, SchemaChange};
+use crate::cdc::{Cdc, GenerationInfo, LogFaults};
+use crate::error::{CqlError, ErrorKind, Result};
+use crate::execute::{Executor, Item, TimeUuids, WriteParameters};
+use crate::parse::ast::Statement;
+use crate::parse::parse_statement;
+use crate::plan::{ModifyPlan, Plan, Planned, plan};
+use crate::request::{
+    BatchRequest, BatchStatement, ClientState, ColumnSpec, Outcome, PreparedInfo, QueryParameters,
+    SchemaChange, Value,
+};
+use crate::schema::{self, Catalog, DdlContext, SchemaEdit, SharedCatalog};
+use crate::store::{Clock, Database};
+use crate::system::{self, Identity};
+
+/// Prepared statements that are kept; a client whose statement went prepares it again.
+const MAX_PREPARED: usize = 10_000;
+
+/// How often expired data is looked for.
+const PURGE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a node is told at its start.
 #[derive(Debug, Clone)]
@@ -42,54 +64,402 @@ pub struct PreparedStatement {
     pub info: PreparedInfo,
     /// The text it was prepared from.
     pub text: String,
+    planned: Planned,
 }
 
 /// The database: one node, in memory. All methods are synchronous and may be called
 /// from any thread.
 #[derive(Debug)]
 pub struct Engine {
+    config: EngineConfig,
+    catalog: SharedCatalog,
+    /// Held while the schema changes: one DDL statement after the other.
+    ddl: Mutex<()>,
+    executor: Executor,
+    log_faults: Arc<LogFaults>,
+    prepared: RwLock<HashMap<[u8; 16], Arc<PreparedStatement>>>,
     schema_changes: broadcast::Sender<SchemaChange>,
 }
 
 impl Engine {
     /// A new, empty node.
-    pub fn new(_config: EngineConfig) -> Result<Arc<Engine>> {
+    pub fn new(config: EngineConfig) -> Result<Arc<Engine>> {
         let (schema_changes, _) = broadcast::channel(1024);
-        Ok(Arc::new(Engine { schema_changes }))
+        let clock = Arc::new(Clock::new());
+        let log_faults = Arc::new(LogFaults::default());
+        let cdc = Arc::new(Cdc::new(config.vnodes, clock.clone(), log_faults.clone()));
+        let engine = Arc::new(Engine {
+            catalog: SharedCatalog::default(),
+            ddl: Mutex::new(()),
+            executor: Executor {
+                db: Arc::new(Database::new()),
+                cdc,
+                clock,
+                uuids: TimeUuids::new(),
+            },
+            log_faults,
+            prepared: RwLock::default(),
+            schema_changes,
+            config,
+        });
+        engine.bootstrap()?;
+        let node = Arc::downgrade(&engine);
+        std::thread::Builder::new()
+            .name("messina-devdb-purge".to_owned())
+            .spawn(move || purge(&node))
+            .map_err(|error| CqlError::server(format!("cannot start a thread: {error}")))?;
+        Ok(engine)
+    }
+
+    fn bootstrap(&self) -> Result<()> {
+        for text in system::statements(self.config.knows_tablets) {
+            let statement = parse_statement(&text)?.statement;
+            self.change_schema(&statement, None, true)?;
+        }
+        let generations = self.executor.cdc.generations();
+        let identity = Identity {
+            cluster_name: self.config.cluster_name.clone(),
+            address: self.config.address,
+            host_id: Uuid::new_v4(),
+            tokens: generations
+                .first()
+                .map(|g| g.streams.iter().map(|(token, _)| *token).collect())
+                .unwrap_or_default(),
+        };
+        let catalog = self.catalog.load();
+        let timestamp = self.executor.clock.now_micros();
+        let mut mutations =
+            system::identity_mutations(&catalog, &identity, Uuid::new_v4(), timestamp)?;
+        for name in catalog.keyspaces.keys() {
+            mutations.extend(system::schema_mutations(&catalog, name, timestamp)?);
+        }
+        for generation in &generations {
+            mutations.extend(system::generation_mutations(&catalog, generation, timestamp)?);
+        }
+        for mutation in &mutations {
+            self.executor.db.apply(mutation)?;
+        }
+        Ok(())
     }
 
     /// PREPARE: resolves the statement and keeps it under its id.
-    pub fn prepare(&self, _state: &ClientState, _text: &str) -> Result<Arc<PreparedStatement>> {
-        Err(CqlError::unsupported("PREPARE"))
+    pub fn prepare(&self, state: &ClientState, text: &str) -> Result<Arc<PreparedStatement>> {
+        let mut digest = Md5::new();
+        digest.update(state.keyspace.as_deref().unwrap_or_default());
+        digest.update([0]);
+        digest.update(text);
+        let id: [u8; 16] = digest.finalize().into();
+        if let Some(known) = self.prepared(&id) {
+            return Ok(known);
+        }
+        let planned = self.plan(state, text)?;
+        let prepared = Arc::new(PreparedStatement {
+            info: PreparedInfo {
+                id,
+                markers: planned.markers.clone(),
+                partition_key: planned.partition_key.clone(),
+                columns: planned.columns.clone(),
+                is_lwt: planned.is_lwt,
+            },
+            text: text.to_owned(),
+            planned,
+        });
+        let mut all = self.prepared.write();
+        if all.len() >= MAX_PREPARED
+            && let Some(victim) = all.keys().next().copied()
+        {
+            all.remove(&victim);
+        }
+        all.insert(id, prepared.clone());
+        Ok(prepared)
     }
 
     /// The statement prepared under this id; `None` asks the client to prepare again.
-    pub fn prepared(&self, _id: &[u8; 16]) -> Option<Arc<PreparedStatement>> {
-        None
+    pub fn prepared(&self, id: &[u8; 16]) -> Option<Arc<PreparedStatement>> {
+        self.prepared.read().get(id).cloned()
+    }
+
+    /// Forgets all prepared statements, as a node does that was restarted.
+    pub fn forget_prepared(&self) {
+        self.prepared.write().clear();
+    }
+
+    fn plan(&self, state: &ClientState, text: &str) -> Result<Planned> {
+        let parsed = parse_statement(text)?;
+        plan(&self.catalog.load(), state.keyspace.as_deref(), parsed)
     }
 
     /// QUERY: parses, resolves and executes a text.
-    pub fn query(&self, _state: &mut ClientState, _text: &str, _parameters: &QueryParameters) -> Result<Outcome> {
-        Err(CqlError::unsupported("QUERY"))
+    pub fn query(
+        &self,
+        state: &mut ClientState,
+        text: &str,
+        parameters: &QueryParameters,
+    ) -> Result<Outcome> {
+        let planned = self.plan(state, text)?;
+        self.run(state, &planned, parameters)
     }
 
     /// EXECUTE.
     pub fn execute(
         &self,
-        _state: &mut ClientState,
-        _prepared: &PreparedStatement,
-        _parameters: &QueryParameters,
+        state: &mut ClientState,
+        prepared: &PreparedStatement,
+        parameters: &QueryParameters,
     ) -> Result<Outcome> {
-        Err(CqlError::unsupported("EXECUTE"))
+        self.run(state, &prepared.planned, parameters)
+    }
+
+    fn run(
+        &self,
+        state: &mut ClientState,
+        planned: &Planned,
+        parameters: &QueryParameters,
+    ) -> Result<Outcome> {
+        let ordered;
+        let values = match &parameters.names {
+            None => {
+                check_count(&planned.markers, parameters.values.len())?;
+                &parameters.values
+            }
+            Some(names) => {
+                ordered = by_name(&planned.markers, names, &parameters.values)?;
+                &ordered
+            }
+        };
+        let bindings = self.executor.bindings(values);
+        let write = WriteParameters {
+            consistency: parameters.consistency,
+            serial_consistency: parameters.serial_consistency,
+            default_timestamp: parameters.default_timestamp,
+        };
+        match &planned.plan {
+            Plan::Select(select) => {
+                self.executor.select(select, bindings, parameters).map(Outcome::Rows)
+            }
+            Plan::Modify(modify) => self.executor.modify(modify, bindings, write),
+            Plan::Batch(batch) => {
+                let timestamp =
+                    self.executor.own_timestamp(batch.timestamp.as_ref(), bindings)?;
+                let items: Vec<Item<'_>> =
+                    batch.statements.iter().map(|plan| Item { plan, bindings }).collect();
+                self.executor.batch(batch.kind, timestamp, &items, write)
+            }
+            Plan::Truncate(table) => {
+                self.executor.db.truncate(table.id);
+                Ok(Outcome::Void)
+            }
+            Plan::Use(keyspace) => {
+                if !self.catalog.load().keyspaces.contains_key(keyspace) {
+                    return Err(CqlError::invalid(format!(
+                        "Keyspace '{keyspace}' does not exist"
+                    )));
+                }
+                state.keyspace = Some(keyspace.clone());
+                Ok(Outcome::SetKeyspace(keyspace.clone()))
+            }
+            Plan::Schema(statement) => {
+                let change = self.change_schema(statement, state.keyspace.as_deref(), false)?;
+                Ok(change.map_or(Outcome::Void, Outcome::SchemaChange))
+            }
+        }
     }
 
     /// A BATCH frame.
-    pub fn batch(&self, _state: &mut ClientState, _batch: &BatchRequest) -> Result<Outcome> {
-        Err(CqlError::unsupported("BATCH"))
+    pub fn batch(&self, state: &mut ClientState, batch: &BatchRequest) -> Result<Outcome> {
+        enum Source {
+            Prepared(Arc<PreparedStatement>),
+            Text(Box<Planned>),
+        }
+        let mut sources = Vec::with_capacity(batch.items.len());
+        for item in &batch.items {
+            sources.push(match &item.statement {
+                BatchStatement::Prepared(id) => {
+                    Source::Prepared(self.prepared(id).ok_or_else(|| CqlError {
+                        kind: ErrorKind::Unprepared { id: *id },
+                        message: "No prepared statement with this id".to_owned(),
+                    })?)
+                }
+                BatchStatement::Text(text) => {
+                    Source::Text(Box::new(self.plan(state, text)?))
+                }
+            });
+        }
+        let mut items = Vec::with_capacity(sources.len());
+        for (source, item) in sources.iter().zip(&batch.items) {
+            let planned = match source {
+                Source::Prepared(prepared) => &prepared.planned,
+                Source::Text(planned) => planned,
+            };
+            check_count(&planned.markers, item.values.len())?;
+            let plan: &ModifyPlan = match &planned.plan {
+                Plan::Modify(modify) => modify,
+                _ => {
+                    return Err(CqlError::invalid(
+                        "Invalid statement in batch: only UPDATE, INSERT and DELETE statements are allowed.",
+                    ));
+                }
+            };
+            items.push(Item { plan, bindings: self.executor.bindings(&item.values) });
+        }
+        let write = WriteParameters {
+            consistency: batch.consistency,
+            serial_consistency: batch.serial_consistency,
+            default_timestamp: batch.default_timestamp,
+        };
+        self.executor.batch(batch.kind, None, &items, write)
     }
 
     /// Every schema change from now on.
     pub fn subscribe_schema(&self) -> broadcast::Receiver<SchemaChange> {
         self.schema_changes.subscribe()
+    }
+
+    /// The node's clock, which a test may put wrong.
+    pub fn clock(&self) -> &Arc<Clock> {
+        &self.executor.clock
+    }
+
+    /// Faults of CDC log rows.
+    pub fn log_faults(&self) -> &Arc<LogFaults> {
+        &self.log_faults
+    }
+
+    /// The data, for measurements.
+    pub fn database(&self) -> &Arc<Database> {
+        &self.executor.db
+    }
+
+    /// Begins a generation of other CDC streams after `delay`, as ScyllaDB does when nodes
+    /// join.
+    pub fn new_cdc_generation(&self, delay: Duration) -> Result<GenerationInfo> {
+        let generation = self.executor.cdc.new_generation(delay);
+        let catalog = self.catalog.load();
+        let timestamp = self.executor.clock.now_micros();
+        for mutation in system::generation_mutations(&catalog, &generation, timestamp)? {
+            self.executor.db.apply(&mutation)?;
+        }
+        Ok(generation)
+    }
+
+    fn change_schema(
+        &self,
+        statement: &Statement,
+        current: Option<&str>,
+        internal: bool,
+    ) -> Result<Option<SchemaChange>> {
+        let _one_at_a_time = self.ddl.lock();
+        let catalog = self.catalog.load();
+        let context = DdlContext {
+            catalog: &catalog,
+            current,
+            knows_tablets: self.config.knows_tablets,
+            internal,
+        };
+        let Some(edit) = schema::apply(context, statement)? else {
+            return Ok(None);
+        };
+        for table in &edit.created {
+            self.executor.db.create_table(table);
+        }
+        for table in &edit.altered {
+            self.executor.db.alter_table(table);
+        }
+        self.catalog.store(edit.catalog.clone());
+        for table in &edit.dropped {
+            self.executor.db.drop_table(table.id);
+        }
+        // Statements resolved against the old definitions must not be used again.
+        let changed: Vec<Uuid> =
+            edit.altered.iter().chain(&edit.dropped).map(|table| table.id).collect();
+        if !changed.is_empty() {
+            self.prepared
+                .write()
+                .retain(|_, p| !p.planned.tables.iter().any(|table| changed.contains(table)));
+        }
+        if !internal {
+            self.describe(&edit.catalog, &edit)?;
+            for change in changes(&edit) {
+                // Nobody may be listening.
+                let _ = self.schema_changes.send(change);
+            }
+        }
+        Ok(Some(edit.event))
+    }
+
+    /// Writes `system_schema` and the schema's new version.
+    fn describe(&self, catalog: &Catalog, edit: &SchemaEdit) -> Result<()> {
+        let timestamp = self.executor.clock.now_micros();
+        for name in &edit.touched {
+            for mutation in system::schema_mutations(catalog, name, timestamp)? {
+                self.executor.db.apply(&mutation)?;
+            }
+        }
+        let version = system::schema_version_mutation(catalog, Uuid::new_v4(), timestamp)?;
+        self.executor.db.apply(&version)
+    }
+}
+
+/// What clients hear of: the statement's own change, and the log tables that came or went
+/// with it.
+fn changes(edit: &SchemaEdit) -> Vec<SchemaChange> {
+    let mut changes = vec![edit.event.clone()];
+    if edit.event.target != "TABLE" {
+        return changes;
+    }
+    for (tables, change) in
+        [(&edit.created, "CREATED"), (&edit.altered, "UPDATED"), (&edit.dropped, "DROPPED")]
+    {
+        for table in tables.iter().filter(|t| t.cdc_log_of.is_some()) {
+            if table.name != edit.event.name {
+                changes.push(SchemaChange {
+                    change,
+                    target: "TABLE",
+                    keyspace: table.keyspace.clone(),
+                    name: table.name.clone(),
+                });
+            }
+        }
+    }
+    changes
+}
+
+fn check_count(markers: &[ColumnSpec], values: usize) -> Result<()> {
+    if markers.len() == values {
+        return Ok(());
+    }
+    Err(CqlError::invalid(format!(
+        "Invalid amount of bind variables: expected {}, got {values}",
+        markers.len()
+    )))
+}
+
+fn by_name(markers: &[ColumnSpec], names: &[String], values: &[Value]) -> Result<Vec<Value>> {
+    if names.len() != values.len() {
+        return Err(CqlError::protocol("as many names as values are needed"));
+    }
+    if let Some(unknown) = names.iter().find(|name| !markers.iter().any(|m| m.name == **name)) {
+        return Err(CqlError::invalid(format!("No bind variable is named {unknown}")));
+    }
+    Ok(markers
+        .iter()
+        .map(|marker| {
+            names
+                .iter()
+                .position(|name| *name == marker.name)
+                .and_then(|index| values.get(index).cloned())
+                .unwrap_or(Value::Unset)
+        })
+        .collect())
+}
+
+fn purge(node: &Weak<Engine>) {
+    loop {
+        std::thread::sleep(PURGE_INTERVAL);
+        let Some(engine) = node.upgrade() else {
+            return;
+        };
+        let now = engine.executor.clock.now_seconds();
+        engine.executor.db.purge(now);
     }
 }

@@ -2,6 +2,7 @@
 pub mod cdc;
 pub mod engine;
 pub mod error;
+pub mod execute;
 pub mod faults;
 mod node;
 pub mod parse;
@@ -9,6 +10,7 @@ pub mod plan;
 pub mod request;
 pub mod schema;
 pub mod store;
+pub mod system;
 pub mod types;
 mod wire;
 

@@ -1,0 +1,19 @@
+//! Plans are carried out: reads page by page, writes as mutations.
+mod aggregate;
+mod bindings;
+mod conditional;
+mod executor;
+mod functions;
+mod modify;
+mod mutations;
+mod numbers;
+mod paging;
+mod ranges;
+mod rows;
+mod select;
+mod timeuuid;
+
+pub use bindings::Bindings;
+pub use conditional::Item;
+pub use executor::{Executor, WriteParameters};
+pub use timeuuid::TimeUuids;

@@ -1,0 +1,13 @@
+//! The tables in which the node describes itself and its schema.
+mod definitions;
+mod generations;
+mod local;
+mod rows;
+mod schema_tables;
+
+pub use definitions::statements;
+pub use generations::mutations as generation_mutations;
+pub use local::{
+    Identity, RACK, mutations as identity_mutations, schema_version as schema_version_mutation,
+};
+pub use schema_tables::mutations as schema_mutations;

@@ -1,0 +1,129 @@
+//! `system_schema`: the catalog as rows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::rows::{
+    NamedValues, blob_map, boolean, double, int, key, map, partition, sequence, table, text, uuid,
+};
+use crate::error::Result;
+use crate::schema::{Catalog, Column, ColumnKind, Keyspace, Partitioner, Table};
+use crate::store::mutation::{Mutation, Timestamp};
+
+/// What drivers know ScyllaDB's partitioners by.
+pub const MURMUR3_PARTITIONER: &str = "org.apache.cassandra.dht.Murmur3Partitioner";
+const CDC_PARTITIONER: &str = "com.scylladb.dht.CDCPartitioner";
+
+/// The rows of a keyspace, in place of those it had; of a dropped one, none.
+pub fn mutations(catalog: &Catalog, name: &str, timestamp: Timestamp) -> Result<Vec<Mutation>> {
+    let keyspace = catalog.keyspaces.get(name);
+    let contents: [(&str, Vec<NamedValues<'_>>); 5] = match keyspace {
+        Some(keyspace) => [
+            ("keyspaces", vec![keyspace_row(keyspace)]),
+            ("tables", keyspace.tables.values().map(|t| table_row(t)).collect()),
+            (
+                "scylla_tables",
+                keyspace.tables.values().filter_map(|t| scylla_table_row(t)).collect(),
+            ),
+            (
+                "columns",
+                keyspace
+                    .tables
+                    .values()
+                    .flat_map(|t| t.columns.iter().map(move |c| column_row(t, c)))
+                    .collect(),
+            ),
+            ("types", types(keyspace)),
+        ],
+        None => ["keyspaces", "tables", "scylla_tables", "columns", "types"]
+            .map(|name| (name, Vec::new())),
+    };
+    let mut mutations = Vec::with_capacity(contents.len());
+    for (table_name, rows) in contents {
+        let system = table(catalog, "system_schema", table_name)?;
+        mutations.push(partition(system, key(&[text(name)])?, &rows, timestamp, true));
+    }
+    Ok(mutations)
+}
+
+fn keyspace_row(keyspace: &Keyspace) -> NamedValues<'static> {
+    vec![
+        ("durable_writes", boolean(keyspace.durable_writes)),
+        ("replication", map(&keyspace.replication)),
+    ]
+}
+
+fn table_row(table: &Arc<Table>) -> NamedValues<'static> {
+    let options = &table.options;
+    let mut extensions = BTreeMap::new();
+    if let Some(cdc) = &table.cdc {
+        extensions.insert("cdc".to_owned(), cdc.extension());
+    }
+    vec![
+        ("table_name", text(&table.name)),
+        ("bloom_filter_fp_chance", double(options.bloom_filter_fp_chance)),
+        ("caching", map(&options.caching)),
+        ("comment", text(&options.comment)),
+        ("compaction", map(&options.compaction)),
+        ("compression", map(&options.compression)),
+        ("crc_check_chance", double(options.crc_check_chance)),
+        ("dclocal_read_repair_chance", double(0.0)),
+        ("default_time_to_live", int(options.default_time_to_live)),
+        ("extensions", blob_map(&extensions)),
+        ("flags", sequence(&["compound"])),
+        ("gc_grace_seconds", int(options.gc_grace_seconds)),
+        ("id", uuid(table.id)),
+        ("max_index_interval", int(options.max_index_interval)),
+        ("memtable_flush_period_in_ms", int(options.memtable_flush_period_in_ms)),
+        ("min_index_interval", int(options.min_index_interval)),
+        ("read_repair_chance", double(0.0)),
+        ("speculative_retry", text(&options.speculative_retry)),
+    ]
+}
+
+/// Only tables with something of ScyllaDB's own have a row.
+fn scylla_table_row(table: &Arc<Table>) -> Option<NamedValues<'static>> {
+    (table.partitioner == Partitioner::Cdc).then(|| {
+        vec![("table_name", text(&table.name)), ("partitioner", text(CDC_PARTITIONER))]
+    })
+}
+
+fn column_row(table: &Table, column: &Column) -> NamedValues<'static> {
+    let (kind, position) = match column.kind {
+        ColumnKind::PartitionKey(n) => ("partition_key", i32::try_from(n).unwrap_or(0)),
+        ColumnKind::Clustering(n) => ("clustering", i32::try_from(n).unwrap_or(0)),
+        ColumnKind::Static => ("static", -1),
+        ColumnKind::Regular => ("regular", -1),
+    };
+    let order = match (column.kind, column.descending) {
+        (ColumnKind::Clustering(_), true) => "DESC",
+        (ColumnKind::Clustering(_), false) => "ASC",
+        _ => "NONE",
+    };
+    vec![
+        ("table_name", text(&table.name)),
+        ("column_name", text(&column.name)),
+        ("clustering_order", text(order)),
+        ("column_name_bytes", text(&column.name)),
+        ("kind", text(kind)),
+        ("position", int(position)),
+        ("type", text(&column.cql_type.to_string())),
+    ]
+}
+
+fn types(keyspace: &Keyspace) -> Vec<NamedValues<'static>> {
+    keyspace
+        .types
+        .values()
+        .map(|definition| {
+            let names: Vec<&str> = definition.fields.iter().map(|(n, _)| n.as_str()).collect();
+            let types: Vec<String> =
+                definition.fields.iter().map(|(_, ty)| ty.to_string()).collect();
+            vec![
+                ("type_name", text(&definition.name)),
+                ("field_names", sequence(&names)),
+                ("field_types", sequence(&types)),
+            ]
+        })
+        .collect()
+}
