@@ -75,19 +75,19 @@ impl Cdc {
     }
 
     /// All generations, the oldest first.
-    pub fn generations(&self) -> Vec<Arc<GenerationInfo>> {
-        self.generations.read().clone()
+    pub fn generations(&self) -> Vec<GenerationInfo> {
+        self.generations.read().iter().map(|generation| (**generation).clone()).collect()
     }
 
     /// Adds a generation with other streams that begins after `delay`; returns it. Writes
     /// whose timestamps are later go to it.
-    pub fn new_generation(&self, delay: Duration) -> Arc<GenerationInfo> {
+    pub fn new_generation(&self, delay: Duration) -> GenerationInfo {
         let mut generations = self.generations.write();
         let delay = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX / 2);
         let wanted = self.clock.now_millis().saturating_add(delay);
         let time = generations.last().map_or(wanted, |last| wanted.max(last.time + 1));
-        let generation = Arc::new(generate(time, &self.tokens));
-        generations.push(Arc::clone(&generation));
+        let generation = generate(time, &self.tokens);
+        generations.push(Arc::new(generation.clone()));
         generation
     }
 
