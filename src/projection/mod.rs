@@ -10,4 +10,4 @@ mod writes;
 pub use handler::ProjectionHandler;
 pub use projection::{Projection, ProjectionError};
 pub use rebuild::{Rebuild, RebuildError, RebuildProgress, RebuildReport};
-pub use writes::{Delete, MAX_WRITES_PER_EVENT, Put, Writes};
+pub use writes::{Bindable, Delete, MAX_WRITES_PER_EVENT, Put, WriteDescription, Writes};

@@ -1,0 +1,5 @@
+//! An order domain on messina, as a user would write it.
+#![deny(missing_docs)]
+
+pub mod domain;
+pub mod projections;
