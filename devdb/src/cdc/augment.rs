@@ -92,8 +92,13 @@ impl Cdc {
     }
 
     fn layout(&self, base: &Table, log: &Table) -> Result<Arc<LogLayout>> {
-        let version =
-            (base.id, base.columns.len(), base.next_column_id, log.columns.len(), log.next_column_id);
+        let version = (
+            base.id,
+            base.columns.len(),
+            base.next_column_id,
+            log.columns.len(),
+            log.next_column_id,
+        );
         if let Some((known, layout)) = self.layouts.read().get(&log.id)
             && *known == version
         {
@@ -369,12 +374,8 @@ impl<'a> LogRows<'a> {
                 self.push(self.row(start, key));
                 let (end, key) = match &range.end {
                     ClusteringBound::Unbounded => (operation::RANGE_END_INCLUSIVE, None),
-                    ClusteringBound::Inclusive(key) => {
-                        (operation::RANGE_END_INCLUSIVE, Some(key))
-                    }
-                    ClusteringBound::Exclusive(key) => {
-                        (operation::RANGE_END_EXCLUSIVE, Some(key))
-                    }
+                    ClusteringBound::Inclusive(key) => (operation::RANGE_END_INCLUSIVE, Some(key)),
+                    ClusteringBound::Exclusive(key) => (operation::RANGE_END_EXCLUSIVE, Some(key)),
                 };
                 self.push(self.row(end, key));
             }
@@ -412,8 +413,7 @@ impl<'a> LogRows<'a> {
                     for (key, cell) in &change.cells {
                         match &cell.content {
                             CellContent::Dead { .. } => deleted.push(key),
-                            CellContent::Live { value }
-                            | CellContent::Expiring { value, .. } => {
+                            CellContent::Live { value } | CellContent::Expiring { value, .. } => {
                                 ttl = cell_ttl(cell);
                                 added.push((key.clone(), value.clone()));
                             }

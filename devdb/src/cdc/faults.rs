@@ -22,10 +22,8 @@ impl LogFaults {
     /// The log rows of every n-th write to a partition are seen only after `delay`; 1: of
     /// every write; 0: of none.
     pub fn late(&self, every: u64, delay: Duration) {
-        self.late_micros.store(
-            u64::try_from(delay.as_micros()).unwrap_or(u64::MAX),
-            Ordering::Relaxed,
-        );
+        self.late_micros
+            .store(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.late_every.store(every, Ordering::Relaxed);
     }
 

@@ -83,11 +83,11 @@ fn format_timestamp(micros: i64) -> String {
 /// `generations` from the oldest to the newest.
 ///
 /// Source: ScyllaDB, cdc/metadata.cc, `get_vnode_stream`; the texts are those of 5.1.
-pub(super) fn generation_for<'a, G: AsRef<GenerationInfo>>(
-    generations: &'a [G],
+pub(super) fn generation_for<G: AsRef<GenerationInfo>>(
+    generations: &[G],
     timestamp: i64,
     now: i64,
-) -> Result<&'a G> {
+) -> Result<&G> {
     if timestamp > now.saturating_add(LEEWAY_MICROS) {
         return Err(CqlError::invalid(format!(
             "cdc: attempted to get a stream \"from the future\" ({}; current server time: {}). \

@@ -222,8 +222,7 @@ fn update(state: &mut RowState, columns: &[(ColumnId, ColumnValue)], layout: &Lo
                     }
                     _ => None,
                 };
-                let dead =
-                    |content: &CellContent| matches!(content, CellContent::Dead { .. });
+                let dead = |content: &CellContent| matches!(content, CellContent::Dead { .. });
                 let adds = change.cells.iter().any(|(_, cell)| !dead(&cell.content))
                     || matches!(column.cql_type, CqlType::Udt { .. });
                 let deletes = change.cells.iter().any(|(_, cell)| dead(&cell.content));
@@ -231,18 +230,15 @@ fn update(state: &mut RowState, columns: &[(ColumnId, ColumnValue)], layout: &Lo
                     let key_type = element_key_type(&column.cql_type);
                     let mut elements = before.unwrap_or_default();
                     for (key, cell) in &change.cells {
-                        let place =
-                            elements.binary_search_by(|(k, _)| -> Ordering {
-                                compare(key_type, k, key)
-                            });
+                        let place = elements
+                            .binary_search_by(|(k, _)| -> Ordering { compare(key_type, k, key) });
                         match (&cell.content, place) {
                             (CellContent::Dead { .. }, Ok(index)) => {
                                 elements.remove(index);
                             }
                             (CellContent::Dead { .. }, Err(_)) => {}
                             (
-                                CellContent::Live { value }
-                                | CellContent::Expiring { value, .. },
+                                CellContent::Live { value } | CellContent::Expiring { value, .. },
                                 place,
                             ) => match place {
                                 Ok(index) => elements[index].1 = value.clone(),

@@ -54,11 +54,9 @@ pub fn log_columns(base: &Table, previous: Option<&Table>) -> (Vec<Column>, Colu
     for column in &base.columns {
         // The position of a list's element is its key, a timeuuid.
         let logged = match &column.cql_type {
-            CqlType::List { element, frozen: false } => CqlType::Map {
-                key: CqlType::Timeuuid.into(),
-                value: element.clone(),
-                frozen: true,
-            },
+            CqlType::List { element, frozen: false } => {
+                CqlType::Map { key: CqlType::Timeuuid.into(), value: element.clone(), frozen: true }
+            }
             other => frozen(other),
         };
         add(column.name.clone(), logged, ColumnKind::Regular);

@@ -208,9 +208,8 @@ impl Part {
 
     fn into_columns(self) -> Vec<(ColumnId, ColumnValue)> {
         let mut columns = self.atomic;
-        columns.extend(
-            self.collections.into_iter().map(|(id, c)| (id, ColumnValue::Collection(c))),
-        );
+        columns
+            .extend(self.collections.into_iter().map(|(id, c)| (id, ColumnValue::Collection(c))));
         columns.sort_by_key(|(id, _)| *id);
         columns
     }

@@ -198,10 +198,8 @@ fn single_statements() {
     node.write_rows(vec![(3, insert(t + 3, &[]))]);
     node.write_rows(vec![(1, delete(t + 4))]);
     let range = |start, end| (ClusteringRange { start, end }, tombstone(t + 5));
-    let ranges = vec![range(
-        ClusteringBound::Exclusive(key(1)),
-        ClusteringBound::Inclusive(key(5)),
-    )];
+    let ranges =
+        vec![range(ClusteringBound::Exclusive(key(1)), ClusteringBound::Inclusive(key(5)))];
     node.write(&Mutation { range_tombstones: ranges, ..node.empty() });
     let ranges = vec![(
         ClusteringRange {
@@ -310,8 +308,7 @@ fn collections() {
 
 #[test]
 fn images() {
-    let node =
-        Node::new(CdcOptions { preimage: PreimageMode::On, postimage: true, ..options() });
+    let node = Node::new(CdcOptions { preimage: PreimageMode::On, postimage: true, ..options() });
     let t = node.now;
     node.write_rows(vec![(1, insert(t, &[(V, "a"), (W, "1")]))]);
     node.write_rows(vec![(1, update(t + 1, &[(V, "b")]))]);
@@ -342,11 +339,8 @@ fn images() {
 
 #[test]
 fn full_preimages_and_keys_only() {
-    let node = Node::new(CdcOptions {
-        preimage: PreimageMode::Full,
-        delta_keys_only: true,
-        ..options()
-    });
+    let node =
+        Node::new(CdcOptions { preimage: PreimageMode::Full, delta_keys_only: true, ..options() });
     let t = node.now;
     let columns = vec![
         (V, ColumnValue::Atomic(live(t, "a"))),
@@ -358,12 +352,7 @@ fn full_preimages_and_keys_only() {
     node.write(&Mutation { partition_tombstone: Some(tombstone(t + 2)), ..node.empty() });
     assert_eq!(
         node.log(),
-        [
-            "0: 2 c=1.",
-            "0: 0 c=1 s=[\"k\"] v=\"a\" w=\"1\"",
-            "1: 1 c=1.",
-            "0: 4.",
-        ]
+        ["0: 2 c=1.", "0: 0 c=1 s=[\"k\"] v=\"a\" w=\"1\"", "1: 1 c=1.", "0: 4.",]
     );
 }
 
@@ -371,9 +360,8 @@ fn full_preimages_and_keys_only() {
 fn log_rows_expire_and_carry_the_time_of_the_write() {
     let node = Node::new(CdcOptions { ttl: 100, ..options() });
     node.write_rows(vec![(1, insert(node.now, &[(V, "a")]))]);
-    let scan = |now| {
-        node.db.scan(node.log.id, TokenRange::ALL, None, &ReadSpec::all(now), 10).unwrap()
-    };
+    let scan =
+        |now| node.db.scan(node.log.id, TokenRange::ALL, None, &ReadSpec::all(now), 10).unwrap();
     let second = node.now / 1_000_000;
     let row = &scan(second + 99).partitions[0].rows[0];
     let LiveValue::Atomic(cell) = &row.columns[0].1 else { panic!() };
@@ -391,9 +379,8 @@ fn log_rows_expire_and_carry_the_time_of_the_write() {
 #[test]
 fn a_refused_write_logs_nothing_and_a_new_generation_takes_later_writes() {
     let node = Node::new(options());
-    let augment = |mutation: &Mutation, now| {
-        node.cdc.augment(&node.base, &node.log, mutation, &node.db, now)
-    };
+    let augment =
+        |mutation: &Mutation, now| node.cdc.augment(&node.base, &node.log, mutation, &node.db, now);
     let at = |t: i64| Mutation { rows: vec![(key(1), insert(t, &[(V, "a")]))], ..node.empty() };
     assert!(augment(&at(1000), node.now).is_err());
     assert!(augment(&at(4_000_000_000_000_000), node.now).is_err());

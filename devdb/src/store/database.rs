@@ -78,10 +78,9 @@ fn ring_key(token: i64, key: &[u8]) -> Vec<u8> {
 
 fn split_ring_key(bytes: &[u8]) -> (i64, PartitionKey) {
     match bytes.split_first_chunk::<8>() {
-        Some((token, key)) => (
-            i64::from_be_bytes(*token) ^ i64::MIN,
-            PartitionKey(Bytes::copy_from_slice(key)),
-        ),
+        Some((token, key)) => {
+            (i64::from_be_bytes(*token) ^ i64::MIN, PartitionKey(Bytes::copy_from_slice(key)))
+        }
         None => (i64::MIN, PartitionKey(Bytes::new())),
     }
 }
@@ -107,6 +106,8 @@ pub struct TableSize {
     pub bytes: usize,
 }
 
+type PurgePosition = (Box<[u8]>, Option<Box<[u8]>>);
+
 #[derive(Debug, Default)]
 struct PurgeCursor {
     /// Tables still to visit in this round.
@@ -114,7 +115,7 @@ struct PurgeCursor {
     started: bool,
     shard: usize,
     /// The partition to go on in, and the row of it to go on after.
-    at: Option<(Box<[u8]>, Option<Box<[u8]>>)>,
+    at: Option<PurgePosition>,
     /// Of the shard at hand: the earliest second seen at which something is due.
     next: i64,
 }

@@ -10,8 +10,8 @@ mod reconcile;
 mod token;
 pub use clock::Clock;
 pub use database::{Database, PartitionLock, TableSize};
-pub use reconcile::{compare_cells, element_key_type, merge_columns};
 pub(crate) use range::ByteRange;
+pub use reconcile::{compare_cells, element_key_type, merge_columns};
 pub use token::token;
 #[cfg(test)]
 mod tests;

@@ -112,8 +112,7 @@ impl PackedRow {
         if row.tombstone.is_some() {
             flags |= TOMBSTONE;
         }
-        let mortal_cell =
-            |cell: &Cell| !matches!(cell.content, CellContent::Live { .. });
+        let mortal_cell = |cell: &Cell| !matches!(cell.content, CellContent::Live { .. });
         if row.tombstone.is_some()
             || flags & MARKER_EXPIRES != 0
             || row.columns.iter().any(|(_, value)| match value {
@@ -312,12 +311,9 @@ impl<'a> Reader<'a> {
         self.base = i64::from_le_bytes(base);
         self.at += 8;
         let expiry = (flags & MARKER_EXPIRES != 0).then(|| self.read_expiry());
-        let marker =
-            (flags & MARKER != 0).then_some(RowMarker { timestamp: self.base, expiry });
-        let tombstone = (flags & TOMBSTONE != 0).then(|| Tombstone {
-            timestamp: self.timestamp(),
-            deletion_time: self.signed(),
-        });
+        let marker = (flags & MARKER != 0).then_some(RowMarker { timestamp: self.base, expiry });
+        let tombstone = (flags & TOMBSTONE != 0)
+            .then(|| Tombstone { timestamp: self.timestamp(), deletion_time: self.signed() });
         (marker, tombstone)
     }
 
@@ -335,15 +331,12 @@ impl<'a> Reader<'a> {
     }
 
     fn collection_tombstone(&mut self) -> Option<Tombstone> {
-        (self.byte() == 1).then(|| Tombstone {
-            timestamp: self.timestamp(),
-            deletion_time: self.signed(),
-        })
+        (self.byte() == 1)
+            .then(|| Tombstone { timestamp: self.timestamp(), deletion_time: self.signed() })
     }
 
     fn cell(&mut self, flags: u64) -> Cell {
-        let timestamp =
-            if flags & SAME_TIMESTAMP != 0 { self.base } else { self.timestamp() };
+        let timestamp = if flags & SAME_TIMESTAMP != 0 { self.base } else { self.timestamp() };
         let content = if flags & DEAD != 0 {
             CellContent::Dead { deletion_time: self.signed() }
         } else if flags & EXPIRING != 0 {

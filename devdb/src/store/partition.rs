@@ -145,7 +145,11 @@ impl Rows {
         match self {
             Rows::None => ControlFlow::Continue(()),
             Rows::One(key, row) => {
-                if range.contains(key) { visit(key, row) } else { ControlFlow::Continue(()) }
+                if range.contains(key) {
+                    visit(key, row)
+                } else {
+                    ControlFlow::Continue(())
+                }
             }
             Rows::Few(rows) => {
                 let start = rows.partition_point(|(k, _)| *k < range.low);
@@ -249,10 +253,8 @@ impl Partition {
         }
         if !mutation.static_columns.is_empty() {
             let cover = self.extra.as_ref().and_then(|extra| extra.tombstone);
-            let change = RowMutation {
-                columns: mutation.static_columns.clone(),
-                ..RowMutation::default()
-            };
+            let change =
+                RowMutation { columns: mutation.static_columns.clone(), ..RowMutation::default() };
             let old = self.extra.as_ref().and_then(|extra| extra.static_row.as_ref());
             let mut row = old.map(PackedRow::unpack).unwrap_or_default();
             row.merge(change, cover, |id| layout.key_type(id));
@@ -402,8 +404,7 @@ impl Partition {
                 next = next.min(row.purge(now, gc_grace));
                 extra.static_row = (!row.is_empty()).then(|| PackedRow::pack(&row));
             }
-            if extra.tombstone.is_none() && extra.static_row.is_none() && extra.ranges.is_empty()
-            {
+            if extra.tombstone.is_none() && extra.static_row.is_none() && extra.ranges.is_empty() {
                 self.extra = None;
             }
         }
@@ -456,8 +457,7 @@ impl Partition {
             let mut row = packed.unpack();
             let count = row.columns.len();
             row.columns.retain(|(id, _)| keep(*id));
-            (row.columns.len() < count)
-                .then(|| (!row.is_empty()).then(|| PackedRow::pack(&row)))
+            (row.columns.len() < count).then(|| (!row.is_empty()).then(|| PackedRow::pack(&row)))
         };
         let mut changed = Vec::new();
         let all = ByteRange { low: Box::default(), high: None };

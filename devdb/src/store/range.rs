@@ -90,9 +90,9 @@ impl RangeTombstones {
         let first = self.0.partition_point(|(other, _)| {
             other.high.as_ref().is_some_and(|high| *high <= range.low)
         });
-        let last = self.0.partition_point(|(other, _)| {
-            range.high.as_ref().is_none_or(|high| other.low < *high)
-        });
+        let last = self
+            .0
+            .partition_point(|(other, _)| range.high.as_ref().is_none_or(|high| other.low < *high));
         let mut pieces: Vec<(ByteRange, Tombstone)> = Vec::new();
         let mut push = |low: Box<[u8]>, high: Option<Box<[u8]>>, tombstone: Tombstone| {
             let piece = ByteRange { low, high };

@@ -188,11 +188,7 @@ pub fn merge_columns<'a>(
 impl RowMutation {
     /// Takes in another write to the row, as it is in a mutation: what a tombstone of the
     /// same mutation covers stays beside it, since CDC logs both.
-    pub fn absorb<'a>(
-        &mut self,
-        other: RowMutation,
-        key_type: impl Fn(ColumnId) -> &'a CqlType,
-    ) {
+    pub fn absorb<'a>(&mut self, other: RowMutation, key_type: impl Fn(ColumnId) -> &'a CqlType) {
         self.marker = match (self.marker, other.marker) {
             (Some(a), Some(b)) => Some(if compare_markers(&b, &a).is_gt() { b } else { a }),
             (a, b) => a.or(b),
@@ -278,8 +274,7 @@ impl RowMutation {
         self.columns.retain_mut(|(_, value)| match value {
             ColumnValue::Atomic(_) => true,
             ColumnValue::Collection(collection) => {
-                collection.tombstone =
-                    collection.tombstone.filter(|t| keep_dead(t.deletion_time));
+                collection.tombstone = collection.tombstone.filter(|t| keep_dead(t.deletion_time));
                 !collection.is_empty()
             }
         });
@@ -294,12 +289,13 @@ pub(super) mod tests {
 
     fn cell() -> impl Strategy<Value = Cell> {
         let value = proptest::collection::vec(0u8..3, 0..2).prop_map(Bytes::from);
-        let content = prop_oneof![
-            (0i64..3).prop_map(|deletion_time| CellContent::Dead { deletion_time }),
-            value.clone().prop_map(|value| CellContent::Live { value }),
-            (value, 1i32..3, 10i64..13)
-                .prop_map(|(value, ttl, expiry)| CellContent::Expiring { value, ttl, expiry }),
-        ];
+        let content =
+            prop_oneof![
+                (0i64..3).prop_map(|deletion_time| CellContent::Dead { deletion_time }),
+                value.clone().prop_map(|value| CellContent::Live { value }),
+                (value, 1i32..3, 10i64..13)
+                    .prop_map(|(value, ttl, expiry)| CellContent::Expiring { value, ttl, expiry }),
+            ];
         (0i64..4, content).prop_map(|(timestamp, content)| Cell { timestamp, content })
     }
 

@@ -121,10 +121,8 @@ fn a_scan_meets_every_row_once_in_ring_order_in_any_steps() {
         }
         if partition % 5 == 0 {
             let columns = vec![(2, live(1, "static"))];
-            let change = Mutation {
-                static_columns: columns,
-                ..empty(&table, &format!("p{partition}"))
-            };
+            let change =
+                Mutation { static_columns: columns, ..empty(&table, &format!("p{partition}")) };
             db.apply(&change).unwrap();
         }
     }
@@ -132,15 +130,14 @@ fn a_scan_meets_every_row_once_in_ring_order_in_any_steps() {
         let mut from = None;
         let mut found = Vec::new();
         loop {
-            let chunk =
-                db.scan(table.id, TokenRange::ALL, from.as_ref(), spec, step).unwrap();
+            let chunk = db.scan(table.id, TokenRange::ALL, from.as_ref(), spec, step).unwrap();
             for view in chunk.partitions {
                 if view.rows.is_empty() {
                     found.push((view.token, view.key.clone(), None));
                 }
-                found.extend(keys(&view).into_iter().map(|k| {
-                    (view.token, view.key.clone(), Some(k))
-                }));
+                found.extend(
+                    keys(&view).into_iter().map(|k| (view.token, view.key.clone(), Some(k))),
+                );
             }
             from = chunk.next;
             if from.is_none() {
@@ -172,11 +169,8 @@ fn a_scan_meets_every_row_once_in_ring_order_in_any_steps() {
 fn expired_rows_and_old_tombstones_give_their_memory_back() {
     let (db, table) = database();
     let expiring = |key: u8| {
-        let content = CellContent::Expiring {
-            value: Bytes::from(vec![7; 1000]),
-            ttl: 10,
-            expiry: 110,
-        };
+        let content =
+            CellContent::Expiring { value: Bytes::from(vec![7; 1000]), ttl: 10, expiry: 110 };
         let row = RowMutation {
             marker: Some(RowMarker { timestamp: 1, expiry: Some((10, 110)) }),
             tombstone: None,
@@ -248,8 +242,11 @@ fn cell() -> impl Strategy<Value = Cell> {
     let content = prop_oneof![
         Just(CellContent::Dead { deletion_time: 50 }),
         value.clone().prop_map(|value| CellContent::Live { value }),
-        (value, 5i64..15)
-            .prop_map(|(value, expiry)| CellContent::Expiring { value, ttl: 5, expiry }),
+        (value, 5i64..15).prop_map(|(value, expiry)| CellContent::Expiring {
+            value,
+            ttl: 5,
+            expiry
+        }),
     ];
     (0i64..6, content).prop_map(|(timestamp, content)| Cell { timestamp, content })
 }

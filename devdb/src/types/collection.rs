@@ -84,7 +84,9 @@ impl Reader<'_> {
 }
 
 fn truncated(length: usize) -> CqlError {
-    CqlError::invalid(format!("Not enough bytes to read a collection, tuple or UDT of {length} bytes"))
+    CqlError::invalid(format!(
+        "Not enough bytes to read a collection, tuple or UDT of {length} bytes"
+    ))
 }
 
 /// The elements of a list or set. Null elements are refused.

@@ -28,14 +28,11 @@ pub fn compare(cql_type: &CqlType, a: &[u8], b: &[u8]) -> Ordering {
         | CqlType::Smallint
         | CqlType::Tinyint
         | CqlType::Time
-        | CqlType::Timestamp => {
-            (a[0] as i8).cmp(&(b[0] as i8)).then_with(|| a[1..].cmp(&b[1..]))
-        }
+        | CqlType::Timestamp => (a[0] as i8).cmp(&(b[0] as i8)).then_with(|| a[1..].cmp(&b[1..])),
         CqlType::Float => match (a.try_into(), b.try_into()) {
-            (Ok(a), Ok(b)) => compare_float(
-                f64::from(f32::from_be_bytes(a)),
-                f64::from(f32::from_be_bytes(b)),
-            ),
+            (Ok(a), Ok(b)) => {
+                compare_float(f64::from(f32::from_be_bytes(a)), f64::from(f32::from_be_bytes(b)))
+            }
             _ => a.cmp(b),
         },
         CqlType::Double => match (a.try_into(), b.try_into()) {
@@ -51,9 +48,7 @@ pub fn compare(cql_type: &CqlType, a: &[u8], b: &[u8]) -> Ordering {
         },
         CqlType::List { element, .. } | CqlType::Set { element, .. } => {
             match (decode_sequence(a), decode_sequence(b)) {
-                (Some(a), Some(b)) => {
-                    compare_all(&a, &b, |_, x, y| compare(element, x, y))
-                }
+                (Some(a), Some(b)) => compare_all(&a, &b, |_, x, y| compare(element, x, y)),
                 _ => a.cmp(b),
             }
         }

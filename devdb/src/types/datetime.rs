@@ -178,8 +178,7 @@ pub(super) fn date_from_text(text: &str) -> Result<u32> {
         // ScyllaDB keeps the low 32 bits of a number given as a string.
         return Ok(number as u32);
     }
-    let refuse =
-        || marshal_error(format!("Unable to coerce '{text}' to a formatted date (long)"));
+    let refuse = || marshal_error(format!("Unable to coerce '{text}' to a formatted date (long)"));
     let mut scan = Scan { rest: text };
     let negative = scan.eat('-');
     let year = scan.number().ok_or_else(refuse)?;
@@ -204,9 +203,7 @@ pub(super) fn date_from_text(text: &str) -> Result<u32> {
         )));
     }
     let days = i32::try_from(days).map_err(|_| {
-        marshal_error(format!(
-            "Input date {text} is greater than max supported date 5881580-07-11"
-        ))
+        marshal_error(format!("Input date {text} is greater than max supported date 5881580-07-11"))
     })?;
     Ok((days as u32) ^ 0x8000_0000)
 }
@@ -296,9 +293,7 @@ pub(super) struct Duration {
 /// A duration literal: `1y2mo3w4d5h6m7s8ms9us10ns`, or ISO 8601 (`P1Y2M3DT4H5M6S`, `P3W`,
 /// `P0001-02-03T04:05:06`).
 pub(super) fn duration_from_text(text: &str) -> Result<Duration> {
-    let refuse = || {
-        CqlError::invalid(format!("Unable to convert '{text}' to a duration"))
-    };
+    let refuse = || CqlError::invalid(format!("Unable to convert '{text}' to a duration"));
     let (negative, body) = match text.strip_prefix('-') {
         Some(body) => (true, body),
         None => (false, text),

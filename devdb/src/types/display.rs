@@ -112,9 +112,7 @@ pub fn class_name(cql_type: &CqlType) -> String {
             simple(&format!("TupleType({})", fields.join(",")))
         }
         CqlType::Udt { definition, frozen } => {
-            let hex = |text: &str| -> String {
-                text.bytes().map(|b| format!("{b:02x}")).collect()
-            };
+            let hex = |text: &str| -> String { text.bytes().map(|b| format!("{b:02x}")).collect() };
             let mut inside = vec![definition.keyspace.clone(), hex(&definition.name)];
             for (name, field) in &definition.fields {
                 inside.push(format!("{}:{}", hex(name), class_name(field)));
@@ -134,15 +132,13 @@ mod tests {
     fn types_read_as_system_schema_shows_them() {
         let list = CqlType::List { element: Arc::new(CqlType::Int), frozen: true };
         assert_eq!(list.to_string(), "frozen<list<int>>");
-        let map = CqlType::Map { key: Arc::new(CqlType::Text), value: Arc::new(list), frozen: false };
+        let map =
+            CqlType::Map { key: Arc::new(CqlType::Text), value: Arc::new(list), frozen: false };
         assert_eq!(map.to_string(), "map<text, frozen<list<int>>>");
         let tuple = CqlType::Tuple(vec![CqlType::Int, CqlType::Text].into());
         assert_eq!(tuple.to_string(), "frozen<tuple<int, text>>");
-        let definition = Arc::new(UdtDefinition {
-            keyspace: "ks".into(),
-            name: "Addr".into(),
-            fields: vec![],
-        });
+        let definition =
+            Arc::new(UdtDefinition { keyspace: "ks".into(), name: "Addr".into(), fields: vec![] });
         assert_eq!(CqlType::Udt { definition, frozen: true }.to_string(), "frozen<\"Addr\">");
     }
 }

@@ -202,9 +202,8 @@ fn convert(cql_type: &CqlType, value: &Value) -> Result<Bytes> {
         }
         CqlType::Blob => {
             let text = value.as_str().ok_or_else(|| refuse("a string"))?;
-            let digits = text
-                .strip_prefix("0x")
-                .ok_or_else(|| refuse("a string that begins with 0x"))?;
+            let digits =
+                text.strip_prefix("0x").ok_or_else(|| refuse("a string that begins with 0x"))?;
             from_text(cql_type, digits)
         }
         CqlType::Timestamp | CqlType::Date => match value {

@@ -170,11 +170,7 @@ fn encode(cql_type: &CqlType, value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-fn encode_fields<'a>(
-    types: impl Iterator<Item = &'a CqlType>,
-    value: &[u8],
-    out: &mut Vec<u8>,
-) {
+fn encode_fields<'a>(types: impl Iterator<Item = &'a CqlType>, value: &[u8], out: &mut Vec<u8>) {
     let fields = collection::decode_tuple(&Bytes::copy_from_slice(value)).unwrap_or_default();
     for (cql_type, field) in types.zip(fields) {
         match field {
@@ -429,8 +425,7 @@ mod tests {
                 collection::encode_sequence(items.iter().map(|b| &b[..]))
             }
             CqlType::Map { key, value: v, .. } => {
-                let items: Vec<_> =
-                    seed.chunks(5).map(|c| (value(key, c), value(v, c))).collect();
+                let items: Vec<_> = seed.chunks(5).map(|c| (value(key, c), value(v, c))).collect();
                 collection::encode_map(items.iter().map(|(k, v)| (&k[..], &v[..])))
             }
             CqlType::Tuple(fields) => {

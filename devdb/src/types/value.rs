@@ -74,13 +74,10 @@ fn to_hex(bytes: &[u8]) -> String {
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
-    (0..text.len())
-        .step_by(2)
-        .map(|i| u8::from_str_radix(text.get(i..i + 2)?, 16).ok())
-        .collect()
+    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(text.get(i..i + 2)?, 16).ok()).collect()
 }
 
 /// A whole number as text, in a type of `bytes` bytes.
@@ -263,9 +260,8 @@ fn check(cql_type: &CqlType, bytes: &[u8]) -> Result<(), String> {
     if bytes.is_empty() && !matches!(cql_type, CqlType::Duration) && !is_collection(cql_type) {
         return Ok(());
     }
-    let of_type = || {
-        format!("Validation failed for type {}: got {length} bytes", class_name(cql_type))
-    };
+    let of_type =
+        || format!("Validation failed for type {}: got {length} bytes", class_name(cql_type));
     match cql_type {
         CqlType::Ascii => match bytes.is_ascii() {
             true => Ok(()),
@@ -279,19 +275,13 @@ fn check(cql_type: &CqlType, bytes: &[u8]) -> Result<(), String> {
             )),
         },
         CqlType::Blob | CqlType::Varint => Ok(()),
-        CqlType::Boolean => {
-            fixed(1, format!("Validation failed for boolean, got {length} bytes"))
-        }
+        CqlType::Boolean => fixed(1, format!("Validation failed for boolean, got {length} bytes")),
         CqlType::Tinyint => fixed(1, of_type()),
         CqlType::Smallint => fixed(2, of_type()),
         CqlType::Int => fixed(4, of_type()),
         CqlType::Bigint | CqlType::Counter => fixed(8, of_type()),
-        CqlType::Float => {
-            fixed(4, format!("Expected 4 bytes for a floating type, got {length}"))
-        }
-        CqlType::Double => {
-            fixed(8, format!("Expected 8 bytes for a floating type, got {length}"))
-        }
+        CqlType::Float => fixed(4, format!("Expected 4 bytes for a floating type, got {length}")),
+        CqlType::Double => fixed(8, format!("Expected 8 bytes for a floating type, got {length}")),
         CqlType::Decimal if length < 4 => {
             Err(format!("Validation failed for decimal - got {length} bytes"))
         }
@@ -351,8 +341,7 @@ fn check_fields<'a>(
     types: impl ExactSizeIterator<Item = &'a CqlType>,
     bytes: &[u8],
 ) -> Result<(), String> {
-    let values =
-        collection::decode_tuple(&Bytes::copy_from_slice(bytes)).map_err(|e| e.message)?;
+    let values = collection::decode_tuple(&Bytes::copy_from_slice(bytes)).map_err(|e| e.message)?;
     if values.len() > types.len() {
         return Err(format!(
             "Value of a tuple or user type has {} fields, its type {}",
