@@ -30,6 +30,12 @@ impl Seen {
         self.events.lock().values().map(Vec::len).sum()
     }
 
+    /// Whether every aggregate's last event has been seen.
+    pub fn has_all(&self, expected: &HashMap<AggregateId, i64>) -> bool {
+        let events = self.events.lock();
+        expected.iter().all(|(id, version)| events.get(id).is_some_and(|n| n.contains(version)))
+    }
+
     /// Checks that first sightings are in order and complete: 1, 2, …, `version`.
     #[track_caller]
     pub fn assert_complete(&self, expected: &HashMap<AggregateId, i64>) {
