@@ -39,7 +39,7 @@ pub fn call(
             let nanos = clock.read_micros().rem_euclid(MILLIS_PER_DAY * 1000) * 1000;
             return Ok(Some(bigint(nanos)));
         }
-        ScalarFunction::Token(partitioner) => {
+        ScalarFunction::Token { partitioner, composite } => {
             let mut values = Vec::with_capacity(arguments.len());
             for argument in arguments {
                 match argument {
@@ -47,7 +47,16 @@ pub fn call(
                     None => return Ok(None),
                 }
             }
-            return Ok(Some(bigint(token(*partitioner, &partition_key::encode(&values)?))));
+            let key = if *composite && values.len() == 1 {
+                // Of part of a composite key ScyllaDB takes the composite form all the same:
+                // with an empty component more, cut off again.
+                let mut key = partition_key::encode(&[values.remove(0), Bytes::new()])?;
+                key.0.truncate(key.0.len() - 3);
+                key
+            } else {
+                partition_key::encode(&values)?
+            };
+            return Ok(Some(bigint(token(*partitioner, &key))));
         }
         ScalarFunction::ToJson { from } => {
             return Ok(Some(Bytes::from(match arguments.first() {

@@ -33,7 +33,12 @@ pub enum ScalarFunction {
         from: CqlType,
     },
     /// `token(…)` of the statement's table.
-    Token(Partitioner),
+    Token {
+        /// How.
+        partitioner: Partitioner,
+        /// The table's key has several columns.
+        composite: bool,
+    },
     /// The value's bytes: `intAsBlob` and its like.
     AsBlob,
     /// Bytes as a value: `blobAsInt` and its like.
@@ -203,6 +208,14 @@ pub fn resolve_call(
     }
 }
 
+/// `token(…)` of a table.
+pub fn token_function(table: &Table) -> ScalarFunction {
+    ScalarFunction::Token {
+        partitioner: table.partitioner,
+        composite: table.partition_key().count() > 1,
+    }
+}
+
 fn candidates(
     name: &str,
     arguments: &[Argument<'_>],
@@ -243,7 +256,7 @@ fn candidates(
                 return Ok(None);
             };
             one(
-                ScalarFunction::Token(table.partitioner),
+                token_function(table),
                 table.partition_key().map(|c| c.cql_type.clone()).collect(),
                 Bigint,
             )

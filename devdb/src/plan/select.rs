@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::expression::Expression;
-use super::functions::{Argument, ScalarFunction, resolve_call, resolve_cast};
+use super::functions::{Argument, ScalarFunction, resolve_call, resolve_cast, token_function};
 use super::planner::{Planner, column_spec, named_spec};
 use super::restrictions::{ColumnRef, Filter, PartitionRestriction, Restrictions};
 use crate::error::{CqlError, Result};
@@ -332,7 +332,7 @@ impl Planner<'_> {
             && resolved.iter().all(Option::is_some)
             && resolved.len() < selecting.table.partition_key().count()
         {
-            let function = ScalarFunction::Token(selecting.table.partitioner);
+            let function = token_function(selecting.table);
             let arguments = resolved.into_iter().flatten().map(|(s, _)| s).collect();
             return Ok((Selection::Call(function, arguments), CqlType::Bigint, result_name));
         }
