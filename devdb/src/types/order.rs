@@ -495,13 +495,13 @@ mod tests {
             if descending {
                 expected = expected.reverse();
             }
-            prop_assert_eq!(key(&[a.clone()]).cmp(&key(&[b.clone()])), expected, "{:?} {:?}", a, b);
+            prop_assert_eq!(key(std::slice::from_ref(&a)).cmp(&key(std::slice::from_ref(&b))), expected, "{:?} {:?}", a, b);
             let full = key(&[a.clone(), c.clone()]);
             let other = key(&[b.clone(), c.clone()]);
             prop_assert_eq!(full.cmp(&other), expected);
-            prop_assert!(full.0.starts_with(&key(&[a.clone()]).0));
+            prop_assert!(full.0.starts_with(&key(std::slice::from_ref(&a)).0));
             prop_assert_eq!(
-                other.0.starts_with(&key(&[a.clone()]).0),
+                other.0.starts_with(&key(std::slice::from_ref(&a)).0),
                 expected == Ordering::Equal
             );
             if *cql_type != CqlType::Decimal && which < types().len() - 1 {
