@@ -82,8 +82,7 @@ fn an_order_goes_from_creation_to_delivery() {
 
 #[test]
 fn items_can_be_changed_and_removed_until_the_order_is_confirmed() {
-    let change =
-        |quantity| OrderCommand::ChangeItemQuantity { product_id: "a".into(), quantity };
+    let change = |quantity| OrderCommand::ChangeItemQuantity { product_id: "a".into(), quantity };
     let remove = || OrderCommand::RemoveItem { product_id: "b".into() };
     let order = given([create(), add("a", 2), add("b", 1), change(5), remove()]);
     assert_eq!(order.placed().unwrap().items.values().collect::<Vec<_>>(), [&item("a", 5)]);

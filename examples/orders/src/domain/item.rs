@@ -34,7 +34,11 @@ impl Item {
         (full * i64::from(100 - self.discount_percent.min(100)) + 50) / 100
     }
 
-    pub(super) fn check(&self) -> Result<(), OrderError> {
+    /// Whether it can be part of an order.
+    ///
+    /// # Errors
+    /// What about it cannot be.
+    pub fn check(&self) -> Result<(), OrderError> {
         check_quantity(self.quantity)?;
         if !(0..=MAX_UNIT_PRICE_CENTS).contains(&self.unit_price_cents) {
             return Err(OrderError::InvalidPrice { cents: self.unit_price_cents });

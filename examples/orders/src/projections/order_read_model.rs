@@ -91,8 +91,7 @@ fn put_own_columns(event: &OrderEvent, row: Put<'_>) {
             row.set("delivered_at", timestamp(*delivered_at));
         }
         OrderEvent::Cancelled { reason, cancelled_at, .. } => {
-            row.set("cancel_reason", reason.clone())
-                .set("cancelled_at", timestamp(*cancelled_at));
+            row.set("cancel_reason", reason.clone()).set("cancelled_at", timestamp(*cancelled_at));
         }
         OrderEvent::ItemAdded { .. }
         | OrderEvent::ItemQuantityChanged { .. }
