@@ -239,8 +239,7 @@ impl Engine {
             }
             Plan::Modify(modify) => self.executor.modify(modify, bindings, write),
             Plan::Batch(batch) => {
-                let timestamp =
-                    self.executor.own_timestamp(batch.timestamp.as_ref(), bindings)?;
+                let timestamp = self.executor.own_timestamp(batch.timestamp.as_ref(), bindings)?;
                 let items: Vec<Item<'_>> =
                     batch.statements.iter().map(|plan| Item { plan, bindings }).collect();
                 self.executor.batch(batch.kind, timestamp, &items, write)
@@ -251,9 +250,7 @@ impl Engine {
             }
             Plan::Use(keyspace) => {
                 if !self.catalog.load().keyspaces.contains_key(keyspace) {
-                    return Err(CqlError::invalid(format!(
-                        "Keyspace '{keyspace}' does not exist"
-                    )));
+                    return Err(CqlError::invalid(format!("Keyspace '{keyspace}' does not exist")));
                 }
                 state.keyspace = Some(keyspace.clone());
                 Ok(Outcome::SetKeyspace(keyspace.clone()))
@@ -280,9 +277,7 @@ impl Engine {
                         message: "No prepared statement with this id".to_owned(),
                     })?)
                 }
-                BatchStatement::Text(text) => {
-                    Source::Text(Box::new(self.plan(state, text)?))
-                }
+                BatchStatement::Text(text) => Source::Text(Box::new(self.plan(state, text)?)),
             });
         }
         let mut items = Vec::with_capacity(sources.len());

@@ -27,10 +27,8 @@ pub struct Accumulators<'p> {
 impl<'p> Accumulators<'p> {
     /// Of no rows yet.
     pub fn new(aggregates: &'p [Aggregate]) -> Self {
-        let states = aggregates
-            .iter()
-            .map(|_| Accumulator { count: 0, extreme: None, sum: None })
-            .collect();
+        let states =
+            aggregates.iter().map(|_| Accumulator { count: 0, extreme: None, sum: None }).collect();
         Accumulators { aggregates, states }
     }
 

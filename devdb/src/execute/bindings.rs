@@ -24,7 +24,9 @@ impl Bindings<'_> {
             Expression::Constant(value) => Ok(value.clone()),
             Expression::Bind { index, cql_type, name } => {
                 let value = self.values.get(*index).ok_or_else(|| {
-                    CqlError::invalid(format!("Invalid amount of bind variables: no value for {name}"))
+                    CqlError::invalid(format!(
+                        "Invalid amount of bind variables: no value for {name}"
+                    ))
                 })?;
                 if let Value::Bytes(bytes) = value {
                     validate(cql_type, bytes, name)?;
@@ -38,7 +40,9 @@ impl Bindings<'_> {
                         Value::Bytes(bytes) => Some(bytes),
                         Value::Null => None,
                         Value::Unset => {
-                            return Err(CqlError::invalid("Invalid unset value for argument in call to function"));
+                            return Err(CqlError::invalid(
+                                "Invalid unset value for argument in call to function",
+                            ));
                         }
                     });
                 }
@@ -97,9 +101,11 @@ impl Bindings<'_> {
             Value::Unset => Ok(None),
             Value::Null => Err(CqlError::invalid("Invalid null value of limit")),
             Value::Bytes(bytes) => {
-                let value = bytes.as_ref().try_into().map(i32::from_be_bytes).map_err(|_| {
-                    CqlError::invalid("Invalid limit value")
-                })?;
+                let value = bytes
+                    .as_ref()
+                    .try_into()
+                    .map(i32::from_be_bytes)
+                    .map_err(|_| CqlError::invalid("Invalid limit value"))?;
                 match usize::try_from(value) {
                     Ok(value) if value > 0 => Ok(Some(value)),
                     _ => Err(CqlError::invalid(format!("{clause} must be strictly positive"))),

@@ -35,10 +35,7 @@ struct OldRow<'v> {
 }
 
 /// Consistency levels that a conditional write can have.
-pub fn check_consistency(
-    consistency: Consistency,
-    serial: Option<Consistency>,
-) -> Result<()> {
+pub fn check_consistency(consistency: Consistency, serial: Option<Consistency>) -> Result<()> {
     let name = match consistency {
         Consistency::Serial => Some("SERIAL"),
         Consistency::LocalSerial => Some("LOCAL_SERIAL"),
@@ -218,11 +215,7 @@ fn old_row<'v>(
     looks_at_static.then_some(OldRow { view, row: None })
 }
 
-fn applies(
-    plan: &ModifyPlan,
-    old: Option<&OldRow<'_>>,
-    bindings: Bindings<'_>,
-) -> Result<bool> {
+fn applies(plan: &ModifyPlan, old: Option<&OldRow<'_>>, bindings: Bindings<'_>) -> Result<bool> {
     // A partition without static values has no static row, whatever rows it has.
     let old = old.filter(|old| !plan.has_only_static_conditions() || old.view.has_static);
     match &plan.condition {
@@ -276,9 +269,9 @@ fn holds(
             satisfies(ty, *operator, value.as_deref(), wanted.as_deref())
         }
         ConditionValue::In(values) => {
-            let wanted = bindings.values_of(values)?.ok_or_else(|| {
-                CqlError::invalid("Invalid unset value in IN condition")
-            })?;
+            let wanted = bindings
+                .values_of(values)?
+                .ok_or_else(|| CqlError::invalid("Invalid unset value in IN condition"))?;
             Ok(wanted.iter().any(|w| match (&value, w) {
                 (Some(value), Some(w)) => compare(ty, value, w).is_eq(),
                 (None, None) => true,

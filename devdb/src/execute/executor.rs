@@ -51,10 +51,7 @@ pub struct WriteParameters {
 impl Executor {
     /// Expressions of a statement with these values.
     pub fn bindings<'a>(&'a self, values: &'a [Value]) -> Bindings<'a> {
-        Bindings {
-            values,
-            context: FunctionContext { clock: &self.clock, uuids: &self.uuids },
-        }
+        Bindings { values, context: FunctionContext { clock: &self.clock, uuids: &self.uuids } }
     }
 
     /// Executes an INSERT, UPDATE or DELETE.
@@ -121,13 +118,11 @@ impl Executor {
             return Ok(Outcome::Void);
         }
         // One time for the whole batch: its statements are one write.
-        let common = timestamp
-            .or(parameters.default_timestamp)
-            .unwrap_or_else(|| self.clock.now_micros());
+        let common =
+            timestamp.or(parameters.default_timestamp).unwrap_or_else(|| self.clock.now_micros());
         let mut set = WriteSet::default();
         for item in items {
-            let timestamp =
-                self.timestamp(item.plan, item.bindings, Some(common), parameters)?;
+            let timestamp = self.timestamp(item.plan, item.bindings, Some(common), parameters)?;
             self.build(item.plan, item.bindings, timestamp, &mut set)?;
         }
         if set.len() > 1 && set.size() > MAX_BATCH_BYTES {
@@ -262,9 +257,9 @@ impl Executor {
 
 fn check_write_consistency(consistency: Consistency) -> Result<()> {
     match consistency {
-        Consistency::Serial | Consistency::LocalSerial => Err(CqlError::invalid(
-            "You must use conditional updates for serializable writes",
-        )),
+        Consistency::Serial | Consistency::LocalSerial => {
+            Err(CqlError::invalid("You must use conditional updates for serializable writes"))
+        }
         _ => Ok(()),
     }
 }

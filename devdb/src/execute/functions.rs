@@ -116,14 +116,12 @@ fn cast(from: &CqlType, to: &CqlType, value: &Bytes) -> Result<Option<Bytes>> {
 
 fn to_millis(from: &CqlType, value: &Bytes) -> Result<i64> {
     match from {
-        CqlType::Timeuuid => Uuid::from_slice(value)
-            .map(millis_of)
-            .map_err(|_| CqlError::invalid("not a timeuuid")),
+        CqlType::Timeuuid => {
+            Uuid::from_slice(value).map(millis_of).map_err(|_| CqlError::invalid("not a timeuuid"))
+        }
         CqlType::Date => {
-            let days: [u8; 4] = value
-                .as_ref()
-                .try_into()
-                .map_err(|_| CqlError::invalid("not a date"))?;
+            let days: [u8; 4] =
+                value.as_ref().try_into().map_err(|_| CqlError::invalid("not a date"))?;
             Ok((i64::from(u32::from_be_bytes(days)) - DATE_EPOCH) * MILLIS_PER_DAY)
         }
         _ => to_i64(value),

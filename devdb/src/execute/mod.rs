@@ -17,3 +17,6 @@ pub use bindings::Bindings;
 pub use conditional::Item;
 pub use executor::{Executor, WriteParameters};
 pub use timeuuid::TimeUuids;
+
+#[cfg(test)]
+mod tests;

@@ -42,19 +42,14 @@ impl WriteTime {
 
     fn live(self, value: Bytes) -> Cell {
         let content = match self.ttl {
-            Some(ttl) => {
-                CellContent::Expiring { value, ttl, expiry: self.now + i64::from(ttl) }
-            }
+            Some(ttl) => CellContent::Expiring { value, ttl, expiry: self.now + i64::from(ttl) },
             None => CellContent::Live { value },
         };
         Cell { timestamp: self.timestamp, content }
     }
 
     fn dead(self) -> Cell {
-        Cell {
-            timestamp: self.timestamp,
-            content: CellContent::Dead { deletion_time: self.now },
-        }
+        Cell { timestamp: self.timestamp, content: CellContent::Dead { deletion_time: self.now } }
     }
 
     fn cell(self, value: Option<Bytes>) -> Cell {
@@ -79,7 +74,9 @@ pub fn with_document<'p>(
     let text = std::str::from_utf8(&text)
         .map_err(|_| CqlError::invalid("Could not decode JSON string as a map: it is not UTF-8"))?;
     let document: serde_json::Value = serde_json::from_str(text).map_err(|error| {
-        CqlError::invalid(format!("Could not decode JSON string as a map: {error}. (String was: {text})"))
+        CqlError::invalid(format!(
+            "Could not decode JSON string as a map: {error}. (String was: {text})"
+        ))
     })?;
     let serde_json::Value::Object(members) = document else {
         return Err(CqlError::invalid(format!(
@@ -97,12 +94,10 @@ pub fn with_document<'p>(
     let mut given = Vec::new();
     for column in &plan.table.columns {
         let value = match members.remove(&column.name) {
-            Some(value) => {
-                match crate::types::from_json(&column.cql_type, &value, &column.name)? {
-                    Some(bytes) => Value::Bytes(bytes),
-                    None => Value::Null,
-                }
-            }
+            Some(value) => match crate::types::from_json(&column.cql_type, &value, &column.name)? {
+                Some(bytes) => Value::Bytes(bytes),
+                None => Value::Null,
+            },
             None if target_of(column).is_none() => continue,
             None if json.default_unset => Value::Unset,
             None => Value::Null,
@@ -211,8 +206,7 @@ impl Executor {
                 Rows::Static => {}
                 Rows::Partition => write.delete_partition(time.tombstone()),
                 Rows::Ranges(restriction) => {
-                    let ranges =
-                        clustering_ranges(restriction, &plan.clustering_types, bindings)?;
+                    let ranges = clustering_ranges(restriction, &plan.clustering_types, bindings)?;
                     for range in ranges {
                         write.delete_range(range, time.tombstone());
                     }
@@ -406,9 +400,9 @@ impl Executor {
             }
             Operation::Delete(_) => Ok(Some(ColumnValue::Atomic(time.dead()))),
             Operation::DeleteElement(target, key) => {
-                let key = bindings
-                    .known(key, "collection element key")?
-                    .ok_or_else(|| CqlError::invalid("Invalid null value for a collection element key"))?;
+                let key = bindings.known(key, "collection element key")?.ok_or_else(|| {
+                    CqlError::invalid("Invalid null value for a collection element key")
+                })?;
                 let cell_key = match &target.cql_type {
                     CqlType::List { .. } => list_cell(stored, &key, "delete")?,
                     _ => key,
@@ -423,12 +417,7 @@ impl Executor {
     }
 
     /// The cells of a collection's elements, sorted by their keys.
-    fn elements(
-        &self,
-        ty: &CqlType,
-        value: &Bytes,
-        time: WriteTime,
-    ) -> Result<Vec<(Bytes, Cell)>> {
+    fn elements(&self, ty: &CqlType, value: &Bytes, time: WriteTime) -> Result<Vec<(Bytes, Cell)>> {
         let mut cells: Vec<(Bytes, Cell)> = match ty {
             CqlType::List { .. } => {
                 let elements = collection::decode_sequence(value)?;

@@ -135,9 +135,7 @@ impl WriteSet {
         const CELL: usize = 100;
         let cell = |content: &CellContent| match content {
             CellContent::Dead { .. } => CELL,
-            CellContent::Live { value } | CellContent::Expiring { value, .. } => {
-                CELL + value.len()
-            }
+            CellContent::Live { value } | CellContent::Expiring { value, .. } => CELL + value.len(),
         };
         let column = |value: &ColumnValue| match value {
             ColumnValue::Atomic(value) => cell(&value.content),

@@ -38,10 +38,7 @@ pub fn decode(ty: &CqlType, bytes: &[u8]) -> Result<Option<Number>> {
         }
         CqlType::Decimal => {
             let (scale, unscaled) = bytes.split_first_chunk::<4>().ok_or_else(broken)?;
-            Number::Decimal(
-                BigInt::from_signed_bytes_be(unscaled),
-                i32::from_be_bytes(*scale),
-            )
+            Number::Decimal(BigInt::from_signed_bytes_be(unscaled), i32::from_be_bytes(*scale))
         }
         _ => return Err(broken()),
     }))
@@ -115,11 +112,7 @@ fn rescaled(unscaled: &BigInt, from: i32, to: i32) -> BigInt {
     // A scale is bounded so that no value grows beyond memory.
     let difference = i64::from(to) - i64::from(from);
     let steps = u32::try_from(difference.unsigned_abs().min(10_000)).unwrap_or(10_000);
-    if difference >= 0 {
-        unscaled * power_of_ten(steps)
-    } else {
-        unscaled / power_of_ten(steps)
-    }
+    if difference >= 0 { unscaled * power_of_ten(steps) } else { unscaled / power_of_ten(steps) }
 }
 
 /// A sum that grows.

@@ -80,7 +80,10 @@ mod tests {
         assert_eq!(PagingState::decode(&state.encode()).unwrap(), state);
         assert!(PagingState::decode(&Bytes::from_static(b"\x01abc")).is_err());
         assert!(PagingState::decode(&Bytes::new()).is_err());
-        let giant = Bytes::from_static(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+        let giant = Bytes::from_static(&[
+            1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff,
+            0xff, 0xff,
+        ]);
         assert!(PagingState::decode(&giant).is_err());
     }
 }

@@ -105,9 +105,9 @@ pub fn token_range(
     bindings: Bindings<'_>,
 ) -> Result<Option<TokenRange>> {
     let token = |bound: &SliceBound<Expression>| -> Result<i64> {
-        let bytes = bindings.known(&bound.value, "partition key token")?.ok_or_else(|| {
-            CqlError::invalid("Invalid null token value")
-        })?;
+        let bytes = bindings
+            .known(&bound.value, "partition key token")?
+            .ok_or_else(|| CqlError::invalid("Invalid null token value"))?;
         bytes
             .as_ref()
             .try_into()
@@ -216,9 +216,7 @@ pub fn clustering_ranges(
         }
         ClusteringRestriction::TupleSlice { lower, upper } => {
             let mut sides = [vec![ClusteringRange::all()], vec![ClusteringRange::all()]];
-            for (side, (bound, is_lower)) in
-                sides.iter_mut().zip([(lower, true), (upper, false)])
-            {
+            for (side, (bound, is_lower)) in sides.iter_mut().zip([(lower, true), (upper, false)]) {
                 let Some((_, bound)) = bound else {
                     continue;
                 };
@@ -475,7 +473,8 @@ mod tests {
         for inclusive in [false, true] {
             for is_lower in [false, true] {
                 let at = (2, 2);
-                let ranges = sorted(tuple_slice(&TYPES, &[int(at.0), int(at.1)], inclusive, is_lower));
+                let ranges =
+                    sorted(tuple_slice(&TYPES, &[int(at.0), int(at.1)], inclusive, is_lower));
                 for c in 0..5 {
                     for d in 0..5 {
                         let key = clustering_key(&TYPES, &[int(c), int(d)]);
@@ -494,8 +493,7 @@ mod tests {
 
     #[test]
     fn a_range_with_its_end_before_its_start_is_dropped() {
-        let range =
-            column_slice(&TYPES, &[], &Slice::At(int(3), false), &Slice::At(int(2), true));
+        let range = column_slice(&TYPES, &[], &Slice::At(int(3), false), &Slice::At(int(2), true));
         assert!(sorted(vec![range]).is_empty());
         let point = column_slice(&TYPES, &[], &Slice::At(int(2), true), &Slice::At(int(2), true));
         assert_eq!(sorted(vec![point]).len(), 1);

@@ -5,8 +5,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::bindings::Bindings;
 use super::functions::call;
 use crate::error::{CqlError, Result};
-use crate::plan::{ColumnRef, Filter, FilterTarget, FilterTest, Selection};
 use crate::parse::ast::Operator;
+use crate::plan::{ColumnRef, Filter, FilterTarget, FilterTest, Selection};
 use crate::store::read::{LiveCell, LiveRow, LiveValue, PartitionView};
 use crate::store::token;
 use crate::types::{CqlType, collection, compare};
@@ -29,9 +29,9 @@ pub fn live_bytes(value: &LiveValue, ty: &CqlType) -> Bytes {
     match value {
         LiveValue::Atomic(cell) => cell.value.clone(),
         LiveValue::Collection(cells) => match ty {
-            CqlType::Map { .. } => collection::encode_map(
-                cells.iter().map(|(key, cell)| (&key[..], &cell.value[..])),
-            ),
+            CqlType::Map { .. } => {
+                collection::encode_map(cells.iter().map(|(key, cell)| (&key[..], &cell.value[..])))
+            }
             CqlType::Set { .. } => {
                 collection::encode_sequence(cells.iter().map(|(key, _)| &key[..]))
             }
@@ -104,14 +104,10 @@ impl<'a> RowView<'a> {
                 }
                 call(function, &values, bindings.context)?
             }
-            Selection::Field(base, index) => {
-                match self.select(base, bindings, aggregates)? {
-                    Some(bytes) => {
-                        collection::decode_tuple(&bytes)?.into_iter().nth(*index).flatten()
-                    }
-                    None => None,
-                }
-            }
+            Selection::Field(base, index) => match self.select(base, bindings, aggregates)? {
+                Some(bytes) => collection::decode_tuple(&bytes)?.into_iter().nth(*index).flatten(),
+                None => None,
+            },
             Selection::Element(base, ty, key) => {
                 let Some(bytes) = self.select(base, bindings, aggregates)? else {
                     return Ok(None);
@@ -210,19 +206,11 @@ fn contains(ty: &CqlType, whole: &[u8], part: &[u8], keys: bool) -> Result<bool>
     let whole = Bytes::copy_from_slice(whole);
     Ok(match ty {
         CqlType::List { element, .. } | CqlType::Set { element, .. } => {
-            collection::decode_sequence(&whole)?
-                .iter()
-                .any(|e| compare(element, e, part).is_eq())
+            collection::decode_sequence(&whole)?.iter().any(|e| compare(element, e, part).is_eq())
         }
-        CqlType::Map { key, value, .. } => {
-            collection::decode_map(&whole)?.iter().any(|(k, v)| {
-                if keys {
-                    compare(key, k, part).is_eq()
-                } else {
-                    compare(value, v, part).is_eq()
-                }
-            })
-        }
+        CqlType::Map { key, value, .. } => collection::decode_map(&whole)?.iter().any(|(k, v)| {
+            if keys { compare(key, k, part).is_eq() } else { compare(value, v, part).is_eq() }
+        }),
         _ => false,
     })
 }

@@ -64,11 +64,8 @@ impl Executor {
         let per_partition =
             bindings.limit(plan.per_partition_limit.as_ref(), "PER PARTITION LIMIT")?;
         let page = parameters.page_size.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
-        let ranges = clustering_ranges(
-            &plan.restrictions.clustering,
-            &plan.clustering_types,
-            bindings,
-        )?;
+        let ranges =
+            clustering_ranges(&plan.restrictions.clustering, &plan.clustering_types, bindings)?;
         let restrictions = &plan.restrictions;
         let source = match &restrictions.partition {
             PartitionRestriction::All => Some(Source::Ring(TokenRange::ALL)),
@@ -136,9 +133,9 @@ impl Executor {
         }
         // A full page always has a follower, as ScyllaDB pages, unless LIMIT is reached.
         let left = remaining - count;
-        let paging_state = end.filter(|_| left > 0 && page.is_some()).map(|position| {
-            PagingState { position, remaining: left as u64 }.encode()
-        });
+        let paging_state = end
+            .filter(|_| left > 0 && page.is_some())
+            .map(|position| PagingState { position, remaining: left as u64 }.encode());
         Ok(Rows {
             columns: plan.columns.clone(),
             count: i32::try_from(count).unwrap_or(i32::MAX),
@@ -355,12 +352,12 @@ impl Walk<'_> {
             loop {
                 spec.after = after.take();
                 let continued = spec.after.is_some();
-                spec.limit = self.chunk(seen).min(self.per_partition - taken.min(self.per_partition));
+                spec.limit =
+                    self.chunk(seen).min(self.per_partition - taken.min(self.per_partition));
                 if spec.limit == 0 {
                     break;
                 }
-                let view =
-                    self.executor.db.read_partition(self.plan.table.id, key, &spec)?;
+                let view = self.executor.db.read_partition(self.plan.table.id, key, &spec)?;
                 let Some(view) = view else {
                     break;
                 };
@@ -404,12 +401,12 @@ impl Walk<'_> {
         // Rows that passed the filters in the partition that a chunk ended in.
         let mut carried = from.as_ref().map_or(0, |p| p.taken);
         loop {
-            let limit = if filtered { CHUNK } else { CHUNK.min(self.wanted.saturating_sub(seen)).max(1) };
+            let limit =
+                if filtered { CHUNK } else { CHUNK.min(self.wanted.saturating_sub(seen)).max(1) };
             let chunk =
                 self.executor.db.scan(self.plan.table.id, range, from.as_ref(), &spec, limit)?;
             for view in &chunk.partitions {
-                let continued =
-                    from.as_ref().is_some_and(|p| p.row.is_some() && p.key == view.key);
+                let continued = from.as_ref().is_some_and(|p| p.row.is_some() && p.key == view.key);
                 let mut taken = if continued { carried } else { 0 };
                 let before = taken;
                 if let Some(end) = self.visit_view(view, continued, &mut taken, visit)? {
@@ -448,8 +445,7 @@ impl Walk<'_> {
             if view.rows.is_empty() && !static_only {
                 return Ok(None);
             }
-            let row =
-                RowView { view, partition: &partition, row: None, clustering: &[] };
+            let row = RowView { view, partition: &partition, row: None, clustering: &[] };
             if self.passes(&row)? {
                 *taken += 1;
                 if matches!(visit(&row)?, Flow::Stop) {

@@ -92,9 +92,7 @@ impl TimeUuids {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         let first = self.reserve(clock, count.max(1));
         let node = self.node;
-        (0..count)
-            .rev()
-            .map(move |i| key(of_ticks(2 * PREPEND_REFERENCE - (first + i), node)))
+        (0..count).rev().map(move |i| key(of_ticks(2 * PREPEND_REFERENCE - (first + i), node)))
     }
 }
 

@@ -94,7 +94,9 @@ pub fn assemble(
         match evaluate(e)? {
             Value::Bytes(bytes) => Ok(bytes),
             Value::Null => Err(CqlError::invalid("null is not supported inside collections")),
-            Value::Unset => Err(CqlError::invalid("unset value is not supported inside collections")),
+            Value::Unset => {
+                Err(CqlError::invalid("unset value is not supported inside collections"))
+            }
         }
     };
     let bytes = match expression {

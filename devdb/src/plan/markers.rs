@@ -40,7 +40,9 @@ impl Markers {
             .into_iter()
             .enumerate()
             .map(|(index, spec)| {
-                spec.ok_or_else(|| CqlError::server(format!("bind marker {index} was not resolved")))
+                spec.ok_or_else(|| {
+                    CqlError::server(format!("bind marker {index} was not resolved"))
+                })
             })
             .collect()
     }

@@ -78,9 +78,7 @@ impl Operation {
         is_list
             && matches!(
                 self,
-                Operation::Subtract(..)
-                    | Operation::SetElement(..)
-                    | Operation::DeleteElement(..)
+                Operation::Subtract(..) | Operation::SetElement(..) | Operation::DeleteElement(..)
             )
     }
 }
@@ -248,9 +246,9 @@ impl Planner<'_> {
                 }
                 let mut given = Vec::with_capacity(columns.len());
                 for (index, (name, value)) in columns.iter().zip(values).enumerate() {
-                    let column = table.column(name).ok_or_else(|| {
-                        CqlError::invalid(format!("Unknown identifier {name}"))
-                    })?;
+                    let column = table
+                        .column(name)
+                        .ok_or_else(|| CqlError::invalid(format!("Unknown identifier {name}")))?;
                     if columns[..index].contains(name) {
                         return Err(CqlError::invalid(format!(
                             "Multiple definitions found for column {name}"
@@ -262,8 +260,7 @@ impl Planner<'_> {
                 place(&mut plan, given)?;
             }
             InsertSource::Json { document, default_unset } => {
-                let document =
-                    self.term(document, &named_spec(&table, "[json]", CqlType::Text))?;
+                let document = self.term(document, &named_spec(&table, "[json]", CqlType::Text))?;
                 plan.json = Some(JsonSource { document, default_unset: *default_unset });
             }
         }
@@ -287,7 +284,11 @@ impl Planner<'_> {
             }
             plan.operations.push(operation);
         }
-        self.place_where(&mut plan, &update.relations, !matches!(update.conditions, Conditions::None))?;
+        self.place_where(
+            &mut plan,
+            &update.relations,
+            !matches!(update.conditions, Conditions::None),
+        )?;
         self.condition(&mut plan, &update.conditions)?;
         Ok(plan)
     }
@@ -302,7 +303,11 @@ impl Planner<'_> {
         for target in &delete.targets {
             plan.operations.push(self.delete_target(&table, target)?);
         }
-        self.place_where(&mut plan, &delete.relations, !matches!(delete.conditions, Conditions::None))?;
+        self.place_where(
+            &mut plan,
+            &delete.relations,
+            !matches!(delete.conditions, Conditions::None),
+        )?;
         self.condition(&mut plan, &delete.conditions)?;
         Ok(plan)
     }
@@ -315,9 +320,7 @@ impl Planner<'_> {
     ) -> Result<ModifyPlan> {
         let is_counter = is_counter(table);
         if is_counter && using.timestamp.is_some() {
-            return Err(CqlError::invalid(
-                "Cannot provide custom timestamp for counter updates",
-            ));
+            return Err(CqlError::invalid("Cannot provide custom timestamp for counter updates"));
         }
         if is_counter && using.ttl.is_some() {
             return Err(CqlError::invalid("Cannot provide custom TTL for counter updates"));
@@ -574,9 +577,8 @@ impl Planner<'_> {
                 "IN on the clustering key columns is not supported with conditional updates",
             ));
         }
-        let first_missing = || {
-            table.clustering().nth(fixed).map_or(String::new(), |c| c.name.clone())
-        };
+        let first_missing =
+            || table.clustering().nth(fixed).map_or(String::new(), |c| c.name.clone());
         if plan.kind == ModifyKind::Delete && plan.operations.is_empty() {
             if conditional && fixed < clustering_columns {
                 return Err(CqlError::invalid(
@@ -639,7 +641,9 @@ impl Planner<'_> {
             ),
         };
         if plan.is_counter {
-            return Err(CqlError::invalid("Conditional updates are not supported on counter tables"));
+            return Err(CqlError::invalid(
+                "Conditional updates are not supported on counter tables",
+            ));
         }
         if plan.timestamp.is_some() {
             return Err(CqlError::invalid(
@@ -651,9 +655,9 @@ impl Planner<'_> {
                 .columns
                 .iter()
                 .filter(|c| {
-                    conditions.iter().any(|condition| {
-                        condition.target.id == c.id && target_of(c).is_some()
-                    })
+                    conditions
+                        .iter()
+                        .any(|condition| condition.target.id == c.id && target_of(c).is_some())
                 })
                 .collect(),
             _ => table.columns.iter().collect(),
@@ -722,7 +726,8 @@ impl Planner<'_> {
                 ) {
                     return Err(CqlError::unsupported(format!("{operator:?} in IF")));
                 }
-                if value_type == CqlType::Duration && !matches!(operator, Operator::Eq | Operator::Ne)
+                if value_type == CqlType::Duration
+                    && !matches!(operator, Operator::Eq | Operator::Ne)
                 {
                     return Err(CqlError::invalid(
                         "Slice conditions are not supported on durations",
@@ -731,10 +736,7 @@ impl Planner<'_> {
                 ConditionValue::Compare(*operator, self.term(value, &value_spec)?)
             }
             ConditionTest::In(InValues::Terms(terms)) => ConditionValue::In(KeyValues::Many(
-                terms
-                    .iter()
-                    .map(|term| self.term(term, &value_spec))
-                    .collect::<Result<_>>()?,
+                terms.iter().map(|term| self.term(term, &value_spec)).collect::<Result<_>>()?,
             )),
             ConditionTest::In(InValues::Bind(marker)) => {
                 let list = CqlType::List { element: value_type.clone().into(), frozen: false };

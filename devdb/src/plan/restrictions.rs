@@ -258,7 +258,8 @@ impl Planner<'_> {
                         _ => column_spec(table, &column),
                     };
                     let expression = self.term(value, &spec)?;
-                    singles.push(Single { column, test: FilterTest::Compare(*operator, expression) });
+                    singles
+                        .push(Single { column, test: FilterTest::Compare(*operator, expression) });
                 }
                 Relation::ColumnIn { column, values } => {
                     let column = where_column(table, column)?.clone();
@@ -393,8 +394,7 @@ impl Planner<'_> {
                 Ok(KeyValues::Many(values))
             }
             InValues::Bind(marker) => {
-                let list =
-                    CqlType::List { element: column.cql_type.clone().into(), frozen: false };
+                let list = CqlType::List { element: column.cql_type.clone().into(), frozen: false };
                 let spec = named_spec(table, &format!("in({})", column.name), list);
                 Ok(KeyValues::Bound(self.term(&Term::Bind(marker.clone()), &spec)?))
             }
@@ -474,10 +474,7 @@ impl Planner<'_> {
 
 fn filter_of(single: Single) -> Filter {
     Filter {
-        target: FilterTarget::Column(
-            ColumnRef::of(&single.column),
-            single.column.cql_type.clone(),
-        ),
+        target: FilterTarget::Column(ColumnRef::of(&single.column), single.column.cql_type.clone()),
         test: single.test,
     }
 }
@@ -515,9 +512,9 @@ fn check_operator(column: &Column, operator: Operator, value: &Term) -> Result<(
         },
         Operator::ContainsKey => match ty {
             CqlType::Map { .. } => Ok(()),
-            _ => Err(CqlError::invalid(format!(
-                "Cannot use CONTAINS KEY on non-map column {name}"
-            ))),
+            _ => {
+                Err(CqlError::invalid(format!("Cannot use CONTAINS KEY on non-map column {name}")))
+            }
         },
         Operator::Eq | Operator::Lt | Operator::Le | Operator::Gt | Operator::Ge => {
             let symbol = match operator {
@@ -642,10 +639,7 @@ fn add_tuple(
 fn take_values(singles: &mut Vec<Single>, kind: ColumnKind) -> Option<KeyValues> {
     let index = singles.iter().position(|s| {
         s.column.kind == kind
-            && matches!(
-                s.test,
-                FilterTest::In(_) | FilterTest::Compare(Operator::Eq, _)
-            )
+            && matches!(s.test, FilterTest::In(_) | FilterTest::Compare(Operator::Eq, _))
     })?;
     Some(match singles.remove(index).test {
         FilterTest::In(values) => values,
@@ -676,11 +670,9 @@ fn partition_restriction(
     filtering: bool,
     left_over: &mut bool,
 ) -> Result<(PartitionRestriction, Vec<String>)> {
-    let restricted =
-        |s: &Single| matches!(s.column.kind, ColumnKind::PartitionKey(_));
+    let restricted = |s: &Single| matches!(s.column.kind, ColumnKind::PartitionKey(_));
     let sliced = singles.iter().any(|s| {
-        restricted(s)
-            && !matches!(s.test, FilterTest::In(_) | FilterTest::Compare(Operator::Eq, _))
+        restricted(s) && !matches!(s.test, FilterTest::In(_) | FilterTest::Compare(Operator::Eq, _))
     });
     if sliced && !filtering {
         return Err(CqlError::invalid(
@@ -703,10 +695,7 @@ fn partition_restriction(
         .filter(|c| {
             !singles.iter().any(|s| {
                 s.column.kind == c.kind
-                    && matches!(
-                        s.test,
-                        FilterTest::In(_) | FilterTest::Compare(Operator::Eq, _)
-                    )
+                    && matches!(s.test, FilterTest::In(_) | FilterTest::Compare(Operator::Eq, _))
             })
         })
         .map(|c| c.name.clone())
@@ -790,8 +779,7 @@ fn clustering_restriction(
                 index += 1;
                 continue;
             };
-            let (slot, which) =
-                if is_lower { (&mut lower, "start") } else { (&mut upper, "end") };
+            let (slot, which) = if is_lower { (&mut lower, "start") } else { (&mut upper, "end") };
             if slot.is_some() {
                 return Err(CqlError::invalid(format!(
                     "More than one restriction was found for the {which} bound on {}",

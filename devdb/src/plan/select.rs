@@ -112,8 +112,7 @@ impl Planner<'_> {
     /// Resolves a SELECT.
     pub fn select(&mut self, select: &Select) -> Result<SelectPlan> {
         let table = self.enter(&select.table)?;
-        let mut selecting =
-            Selecting { table: &table, aggregates: Vec::new(), cells: Vec::new() };
+        let mut selecting = Selecting { table: &table, aggregates: Vec::new(), cells: Vec::new() };
         let mut columns = Vec::new();
         let mut selections = Vec::new();
         for column in table.columns.iter().filter(|_| select.selectors.is_empty()) {
@@ -127,8 +126,7 @@ impl Planner<'_> {
             selections.push(selection);
         }
         let Selecting { aggregates, mut cells, .. } = selecting;
-        let restrictions =
-            self.restrictions(&table, &select.relations, select.allow_filtering)?;
+        let restrictions = self.restrictions(&table, &select.relations, select.allow_filtering)?;
         for filter in &restrictions.filters {
             cells.extend(filter_cell(filter));
         }
@@ -138,11 +136,8 @@ impl Planner<'_> {
         let group_by = group_by(&table, &select.group_by, &restrictions)?;
         let reversed = order_by(&table, &select.order_by, &restrictions)?;
         let limit = self.limit(&table, "[limit]", select.limit.as_ref())?;
-        let per_partition_limit = self.limit(
-            &table,
-            "[per_partition_limit]",
-            select.per_partition_limit.as_ref(),
-        )?;
+        let per_partition_limit =
+            self.limit(&table, "[per_partition_limit]", select.per_partition_limit.as_ref())?;
         if let Some(timeout) = &select.using.timeout {
             self.term(timeout, &named_spec(&table, "[timeout]", CqlType::Duration))?;
         }
@@ -151,9 +146,9 @@ impl Planner<'_> {
         }
         cells.sort_unstable();
         cells.dedup();
-        let json = select.json.then(|| {
-            columns.iter().map(|c| (json_name(&c.name), c.cql_type.clone())).collect()
-        });
+        let json = select
+            .json
+            .then(|| columns.iter().map(|c| (json_name(&c.name), c.cql_type.clone())).collect());
         if select.json {
             columns = vec![named_spec(&table, "[json]", CqlType::Text)];
         }
@@ -202,11 +197,7 @@ impl Planner<'_> {
             }
             SelectExpression::WriteTime(name) => {
                 let reference = selecting.timed(name, "writeTime")?;
-                Ok((
-                    Selection::WriteTime(reference),
-                    CqlType::Bigint,
-                    format!("writetime({name})"),
-                ))
+                Ok((Selection::WriteTime(reference), CqlType::Bigint, format!("writetime({name})")))
             }
             SelectExpression::Ttl(name) => {
                 let reference = selecting.timed(name, "ttl")?;
@@ -387,9 +378,9 @@ impl Selecting<'_> {
 }
 
 fn selected_column<'t>(table: &'t Table, name: &str) -> Result<&'t crate::schema::Column> {
-    table.column(name).ok_or_else(|| {
-        CqlError::invalid(format!("Undefined name {name} in selection clause"))
-    })
+    table
+        .column(name)
+        .ok_or_else(|| CqlError::invalid(format!("Undefined name {name} in selection clause")))
 }
 
 fn aggregate_type(kind: AggregateKind, ty: &CqlType, name: &str) -> Result<CqlType> {
@@ -402,9 +393,7 @@ fn aggregate_type(kind: AggregateKind, ty: &CqlType, name: &str) -> Result<CqlTy
         },
         AggregateKind::Sum | AggregateKind::Avg => match ty {
             Counter => Ok(Bigint),
-            Bigint | Decimal | Double | Float | Int | Smallint | Tinyint | Varint => {
-                Ok(ty.clone())
-            }
+            Bigint | Decimal | Double | Float | Int | Smallint | Tinyint | Varint => Ok(ty.clone()),
             _ => Err(CqlError::invalid(format!(
                 "Invalid call to function {name}, none of its type signatures match (known type signatures: system.{name} : (int) -> int and the other numeric types)"
             ))),
@@ -505,9 +494,9 @@ fn group_by(
     let mut references = Vec::new();
     let mut keys = table.partition_key().chain(table.clustering());
     for name in names {
-        let column = table.column(name).ok_or_else(|| {
-            CqlError::invalid(format!("Group by unknown column {name}"))
-        })?;
+        let column = table
+            .column(name)
+            .ok_or_else(|| CqlError::invalid(format!("Group by unknown column {name}")))?;
         if matches!(column.kind, ColumnKind::Static | ColumnKind::Regular) {
             return Err(CqlError::invalid(format!(
                 "Group by is currently only supported on the columns of the PRIMARY KEY, got {name}"
@@ -546,9 +535,9 @@ fn order_by(
     let mut keys = table.clustering();
     let mut reversed = None;
     for (name, descending) in order {
-        let column = table.column(name).ok_or_else(|| {
-            CqlError::invalid(format!("Order by on unknown column {name}"))
-        })?;
+        let column = table
+            .column(name)
+            .ok_or_else(|| CqlError::invalid(format!("Order by on unknown column {name}")))?;
         if !matches!(column.kind, ColumnKind::Clustering(_)) {
             return Err(CqlError::invalid(format!(
                 "Order by is currently only supported on the clustered columns of the PRIMARY KEY, got {name}"

@@ -187,9 +187,7 @@ pub fn check_batch<S: std::borrow::Borrow<ModifyPlan>>(
     let own_timestamp = statements.iter().any(|s| s.borrow().timestamp.is_some());
     if has_timestamp {
         if conditional {
-            return Err(CqlError::invalid(
-                "Cannot provide custom timestamp for conditional BATCH",
-            ));
+            return Err(CqlError::invalid("Cannot provide custom timestamp for conditional BATCH"));
         }
         if kind == BatchKind::Counter {
             return Err(CqlError::invalid("Cannot provide custom timestamp for counter BATCH"));
@@ -202,7 +200,9 @@ pub fn check_batch<S: std::borrow::Borrow<ModifyPlan>>(
     }
     match kind {
         BatchKind::Counter if counters < statements.len() => {
-            return Err(CqlError::invalid("Cannot include non-counter statement in a counter batch"));
+            return Err(CqlError::invalid(
+                "Cannot include non-counter statement in a counter batch",
+            ));
         }
         BatchKind::Logged if counters > 0 => {
             return Err(CqlError::invalid("Cannot include a counter statement in a logged batch"));

@@ -58,8 +58,7 @@ pub(super) fn alter(
         }
     }
     sort_columns(&mut table.columns);
-    let mut edit =
-        SchemaEdit::new(context.catalog, "UPDATED", "TABLE", keyspace_name, &table.name);
+    let mut edit = SchemaEdit::new(context.catalog, "UPDATED", "TABLE", keyspace_name, &table.name);
     if table.cdc.as_ref().is_some_and(|cdc| cdc.enabled) {
         check_loggable(context.catalog, &table)?;
         match context.catalog.log_table_of(old) {
@@ -84,11 +83,7 @@ fn follow(base: &Table, log: &Table, change: &TableChange) -> Table {
     log_table(base, Some(&log))
 }
 
-fn add(
-    context: DdlContext<'_>,
-    table: &mut Table,
-    columns: &[ColumnDefinition],
-) -> Result<()> {
+fn add(context: DdlContext<'_>, table: &mut Table, columns: &[ColumnDefinition]) -> Result<()> {
     let keyspace = context.catalog.keyspace(&table.keyspace)?;
     for column in columns {
         if column.primary_key {

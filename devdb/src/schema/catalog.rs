@@ -28,10 +28,7 @@ impl SharedCatalog {
 
 impl Catalog {
     /// The keyspace that a name belongs to: its own, or the connection's.
-    pub fn keyspace_name<'a>(
-        name: &'a TableName,
-        current: Option<&'a str>,
-    ) -> Result<&'a str> {
+    pub fn keyspace_name<'a>(name: &'a TableName, current: Option<&'a str>) -> Result<&'a str> {
         name.keyspace.as_deref().or(current).ok_or_else(|| {
             CqlError::invalid(
                 "No keyspace has been specified. USE a keyspace, or explicitly specify keyspace.tablename",

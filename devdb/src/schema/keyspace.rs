@@ -112,9 +112,7 @@ fn apply_options(
         }
     }
     if creating && !replicated {
-        return Err(CqlError::config(
-            "Missing mandatory option: replication".to_owned(),
-        ));
+        return Err(CqlError::config("Missing mandatory option: replication".to_owned()));
     }
     Ok(())
 }

@@ -47,10 +47,7 @@ fn log_options(base: &Table) -> TableOptions {
             ("class", "TimeWindowCompactionStrategy".to_owned()),
             ("compaction_window_size", ((window_seconds + 59) / 60).to_string()),
             ("compaction_window_unit", "MINUTES".to_owned()),
-            (
-                "expired_sstable_check_frequency_seconds",
-                (window_seconds / 2).max(1).to_string(),
-            ),
+            ("expired_sstable_check_frequency_seconds", (window_seconds / 2).max(1).to_string()),
         ]);
     }
     options

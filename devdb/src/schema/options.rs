@@ -105,7 +105,8 @@ pub fn text_of(value: &OptionValue) -> Option<String> {
 
 /// The map of texts that an option holds.
 pub fn map_of(name: &str, value: &OptionValue) -> Result<BTreeMap<String, String>> {
-    let invalid = || CqlError::syntax(format!("Invalid value for property '{name}'. It should be a map."));
+    let invalid =
+        || CqlError::syntax(format!("Invalid value for property '{name}'. It should be a map."));
     let OptionValue::Map(pairs) = value else {
         return Err(invalid());
     };
@@ -124,21 +125,19 @@ fn scalar(name: &str, value: &OptionValue) -> Result<String> {
 
 fn int(name: &str, value: &OptionValue) -> Result<i32> {
     let text = scalar(name, value)?;
-    text.parse().map_err(|_| {
-        CqlError::syntax(format!("Invalid integer value {text} for '{name}'"))
-    })
+    text.parse().map_err(|_| CqlError::syntax(format!("Invalid integer value {text} for '{name}'")))
 }
 
 fn double(name: &str, value: &OptionValue) -> Result<f64> {
     let text = scalar(name, value)?;
-    text.parse().map_err(|_| {
-        CqlError::syntax(format!("Invalid double value {text} for '{name}'"))
-    })
+    text.parse().map_err(|_| CqlError::syntax(format!("Invalid double value {text} for '{name}'")))
 }
 
 fn at_least(name: &str, value: i32, least: i32) -> Result<i32> {
     if value < least {
-        return Err(CqlError::config(format!("{name} must be greater than or equal to {least} (got {value})")));
+        return Err(CqlError::config(format!(
+            "{name} must be greater than or equal to {least} (got {value})"
+        )));
     }
     Ok(value)
 }
@@ -166,7 +165,9 @@ pub fn apply_table_options(
             "default_time_to_live" => {
                 let ttl = int(name, value)?;
                 if ttl < 0 {
-                    return Err(CqlError::config(format!("default_time_to_live must be greater than or equal to 0 (got {ttl})")));
+                    return Err(CqlError::config(format!(
+                        "default_time_to_live must be greater than or equal to 0 (got {ttl})"
+                    )));
                 }
                 if i64::from(ttl) > MAX_TTL {
                     return Err(CqlError::config(format!(
@@ -232,8 +233,13 @@ pub fn apply_table_options(
                 };
                 *cdc = Some(cdc_options(&map)?);
             }
-            "paxos_grace_seconds" | "tombstone_gc" | "synchronous_updates" | "in_memory" | "id"
-            | "extensions" | "tablets" => {
+            "paxos_grace_seconds"
+            | "tombstone_gc"
+            | "synchronous_updates"
+            | "in_memory"
+            | "id"
+            | "extensions"
+            | "tablets" => {
                 return Err(CqlError::unsupported(format!("table option {name}")));
             }
             _ => return Err(CqlError::syntax(format!("Unknown property '{name}'"))),
@@ -251,7 +257,9 @@ fn compression(mut map: BTreeMap<String, String>) -> Result<BTreeMap<String, Str
         if map.is_empty() {
             return Ok(map);
         }
-        return Err(CqlError::config("Missing sub-option 'sstable_compression' for the 'compression' option."));
+        return Err(CqlError::config(
+            "Missing sub-option 'sstable_compression' for the 'compression' option.",
+        ));
     };
     if class.is_empty() {
         return Ok(BTreeMap::new());

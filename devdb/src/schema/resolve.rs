@@ -58,10 +58,9 @@ fn resolve(name: &TypeName, keyspace: &Keyspace, frozen: bool) -> Result<CqlType
             }
             match keyspace.types.get(type_name) {
                 Some(definition) => Ok(CqlType::Udt { definition: definition.clone(), frozen }),
-                None => Err(CqlError::invalid(format!(
-                    "Unknown type {}.{type_name}",
-                    keyspace.name
-                ))),
+                None => {
+                    Err(CqlError::invalid(format!("Unknown type {}.{type_name}", keyspace.name)))
+                }
             }
         }
         TypeName::Frozen(inner) => match resolve(inner, keyspace, true)? {
@@ -76,9 +75,9 @@ fn resolve(name: &TypeName, keyspace: &Keyspace, frozen: bool) -> Result<CqlType
         },
         TypeName::Generic { name: word, parameters } => {
             let nested = |index: usize| -> Result<Arc<CqlType>> {
-                let parameter = parameters.get(index).ok_or_else(|| {
-                    CqlError::syntax(format!("{word}<> lacks a type parameter"))
-                })?;
+                let parameter = parameters
+                    .get(index)
+                    .ok_or_else(|| CqlError::syntax(format!("{word}<> lacks a type parameter")))?;
                 // What is inside a frozen collection is frozen with it.
                 let ty = resolve(parameter, keyspace, frozen)?;
                 if ty.is_multi_cell() {
@@ -134,7 +133,9 @@ fn resolve(name: &TypeName, keyspace: &Keyspace, frozen: bool) -> Result<CqlType
                         // A tuple is one cell: its parts are frozen whether written so or not.
                         let ty = resolve(parameter, keyspace, true)?;
                         if ty == CqlType::Counter {
-                            return Err(CqlError::invalid("Counters are not allowed inside tuples"));
+                            return Err(CqlError::invalid(
+                                "Counters are not allowed inside tuples",
+                            ));
                         }
                         fields.push(ty);
                     }
@@ -149,9 +150,7 @@ fn resolve(name: &TypeName, keyspace: &Keyspace, frozen: bool) -> Result<CqlType
 /// The same type with everything in it frozen.
 pub fn frozen(ty: &CqlType) -> CqlType {
     match ty {
-        CqlType::List { element, .. } => {
-            CqlType::List { element: element.clone(), frozen: true }
-        }
+        CqlType::List { element, .. } => CqlType::List { element: element.clone(), frozen: true },
         CqlType::Set { element, .. } => CqlType::Set { element: element.clone(), frozen: true },
         CqlType::Map { key, value, .. } => {
             CqlType::Map { key: key.clone(), value: value.clone(), frozen: true }
@@ -166,14 +165,11 @@ pub fn frozen(ty: &CqlType) -> CqlType {
 /// Whether a type is, or contains, the user type of this name.
 pub fn mentions_udt(ty: &CqlType, name: &str) -> bool {
     match ty {
-        CqlType::List { element, .. } | CqlType::Set { element, .. } => {
-            mentions_udt(element, name)
-        }
+        CqlType::List { element, .. } | CqlType::Set { element, .. } => mentions_udt(element, name),
         CqlType::Map { key, value, .. } => mentions_udt(key, name) || mentions_udt(value, name),
         CqlType::Tuple(fields) => fields.iter().any(|f| mentions_udt(f, name)),
         CqlType::Udt { definition, .. } => {
-            definition.name == name
-                || definition.fields.iter().any(|(_, f)| mentions_udt(f, name))
+            definition.name == name || definition.fields.iter().any(|(_, f)| mentions_udt(f, name))
         }
         _ => false,
     }

@@ -14,19 +14,15 @@ use crate::error::{CqlError, ErrorKind, Result};
 use crate::parse::ast::{CreateTable, TableName};
 use crate::types::CqlType;
 
-pub(super) fn create(
-    context: DdlContext<'_>,
-    create: &CreateTable,
-) -> Result<Option<SchemaEdit>> {
+pub(super) fn create(context: DdlContext<'_>, create: &CreateTable) -> Result<Option<SchemaEdit>> {
     let name = &create.table.name;
     let keyspace_name = Catalog::keyspace_name(&create.table, context.current)?;
     check_modifiable(context, keyspace_name)?;
     check_name("table", name)?;
-    let keyspace = context
-        .catalog
-        .keyspaces
-        .get(keyspace_name)
-        .ok_or_else(|| CqlError::config(format!("Keyspace '{keyspace_name}' does not exist")))?;
+    let keyspace =
+        context.catalog.keyspaces.get(keyspace_name).ok_or_else(|| {
+            CqlError::config(format!("Keyspace '{keyspace_name}' does not exist"))
+        })?;
     let table = define(keyspace, create)?;
     if keyspace.tables.contains_key(name) {
         if create.if_not_exists {
@@ -149,9 +145,7 @@ fn define(keyspace: &Keyspace, create: &CreateTable) -> Result<Table> {
     if table.options.default_time_to_live > 0
         && table.columns.iter().any(|c| c.cql_type == CqlType::Counter)
     {
-        return Err(CqlError::invalid(
-            "Cannot set default_time_to_live on a table with counters",
-        ));
+        return Err(CqlError::invalid("Cannot set default_time_to_live on a table with counters"));
     }
     sort_columns(&mut table.columns);
     Ok(table)
@@ -281,8 +275,7 @@ pub(super) fn drop(
             )));
         }
     }
-    let mut edit =
-        SchemaEdit::new(context.catalog, "DROPPED", "TABLE", keyspace_name, &table.name);
+    let mut edit = SchemaEdit::new(context.catalog, "DROPPED", "TABLE", keyspace_name, &table.name);
     let log = context.catalog.log_table_of(&table);
     let keyspace = edit.keyspace_mut(keyspace_name)?;
     keyspace.tables.remove(&table.name);

@@ -43,8 +43,7 @@ pub(super) fn create(
         }
         definition.fields.push((field.clone(), field_type(type_name, keyspace)?));
     }
-    let mut edit =
-        SchemaEdit::new(context.catalog, "CREATED", "TYPE", keyspace_name, &name.name);
+    let mut edit = SchemaEdit::new(context.catalog, "CREATED", "TYPE", keyspace_name, &name.name);
     edit.keyspace_mut(keyspace_name)?.types.insert(name.name.clone(), Arc::new(definition));
     Ok(Some(edit))
 }
@@ -61,7 +60,10 @@ fn field_type(name: &TypeName, keyspace: &Keyspace) -> Result<CqlType> {
     Ok(frozen(&ty))
 }
 
-fn definition_of(context: DdlContext<'_>, name: &TableName) -> Result<(String, Arc<UdtDefinition>)> {
+fn definition_of(
+    context: DdlContext<'_>,
+    name: &TableName,
+) -> Result<(String, Arc<UdtDefinition>)> {
     let keyspace_name = Catalog::keyspace_name(name, context.current)?;
     check_modifiable(context, keyspace_name)?;
     let definition = context
@@ -121,8 +123,7 @@ pub(super) fn alter(
         }
     }
     let new = Arc::new(new);
-    let mut edit =
-        SchemaEdit::new(context.catalog, "UPDATED", "TYPE", &keyspace_name, &name.name);
+    let mut edit = SchemaEdit::new(context.catalog, "UPDATED", "TYPE", &keyspace_name, &name.name);
     let keyspace = edit.keyspace_mut(&keyspace_name)?;
     keyspace.types.insert(name.name.clone(), new.clone());
     for definition in keyspace.types.values_mut() {
@@ -175,8 +176,7 @@ pub(super) fn drop(
             )));
         }
     }
-    let mut edit =
-        SchemaEdit::new(context.catalog, "DROPPED", "TYPE", &keyspace_name, &name.name);
+    let mut edit = SchemaEdit::new(context.catalog, "DROPPED", "TYPE", &keyspace_name, &name.name);
     edit.keyspace_mut(&keyspace_name)?.types.remove(&name.name);
     Ok(Some(edit))
 }

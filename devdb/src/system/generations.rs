@@ -25,7 +25,8 @@ pub fn mutations(
         .collect();
     let descriptions = table(catalog, "system_distributed", "cdc_streams_descriptions_v2")?;
     let timestamps = table(catalog, "system_distributed", "cdc_generation_timestamps")?;
-    let streams = partition(descriptions, key(std::slice::from_ref(&time))?, &rows, timestamp, false);
+    let streams =
+        partition(descriptions, key(std::slice::from_ref(&time))?, &rows, timestamp, false);
     let row = vec![("time", time)];
     let times = partition(timestamps, key(&[text("timestamps")])?, &[row], timestamp, false);
     Ok(vec![streams, times])

@@ -70,11 +70,7 @@ pub fn mutations(
 }
 
 /// The schema's new version.
-pub fn schema_version(
-    catalog: &Catalog,
-    version: Uuid,
-    timestamp: Timestamp,
-) -> Result<Mutation> {
+pub fn schema_version(catalog: &Catalog, version: Uuid, timestamp: Timestamp) -> Result<Mutation> {
     let system = table(catalog, "system", "local")?;
     let row = vec![("schema_version", uuid(version))];
     Ok(partition(system, key(&[text("local")])?, &[row], timestamp, false))

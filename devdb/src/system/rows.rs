@@ -84,8 +84,7 @@ pub fn partition(
     timestamp: Timestamp,
     replace: bool,
 ) -> Mutation {
-    let columns: Vec<_> =
-        table.clustering().map(|c| (&c.cql_type, c.descending)).collect();
+    let columns: Vec<_> = table.clustering().map(|c| (&c.cql_type, c.descending)).collect();
     let mut written: Vec<_> = rows
         .iter()
         .map(|values| {
@@ -120,10 +119,8 @@ pub fn partition(
     Mutation {
         table: table.id,
         key,
-        partition_tombstone: replace.then(|| Tombstone {
-            timestamp: timestamp - 1,
-            deletion_time: timestamp / 1_000_000,
-        }),
+        partition_tombstone: replace
+            .then(|| Tombstone { timestamp: timestamp - 1, deletion_time: timestamp / 1_000_000 }),
         range_tombstones: Vec::new(),
         static_columns: Vec::new(),
         rows: written,

@@ -83,9 +83,8 @@ fn table_row(table: &Arc<Table>) -> NamedValues<'static> {
 
 /// Only tables with something of ScyllaDB's own have a row.
 fn scylla_table_row(table: &Arc<Table>) -> Option<NamedValues<'static>> {
-    (table.partitioner == Partitioner::Cdc).then(|| {
-        vec![("table_name", text(&table.name)), ("partitioner", text(CDC_PARTITIONER))]
-    })
+    (table.partitioner == Partitioner::Cdc)
+        .then(|| vec![("table_name", text(&table.name)), ("partitioner", text(CDC_PARTITIONER))])
 }
 
 fn column_row(table: &Table, column: &Column) -> NamedValues<'static> {
