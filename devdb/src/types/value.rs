@@ -197,7 +197,7 @@ pub fn from_text(cql_type: &CqlType, text: &str) -> Result<Bytes> {
     Ok(Bytes::from(bytes))
 }
 
-/// A value as text, as `CAST(x AS text)` shows it. Collections as in CQL.
+/// A value as text, as `CAST(x AS text)` shows it. Collections, which cannot be cast, as JSON.
 pub fn to_text(cql_type: &CqlType, bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return String::new();
