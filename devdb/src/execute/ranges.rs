@@ -337,7 +337,7 @@ fn tuple_slice(
 }
 
 /// Before or after all rows that have the prefix.
-fn position<'k>(bound: &'k ClusteringBound, is_start: bool) -> Option<(&'k [u8], bool)> {
+fn position(bound: &ClusteringBound, is_start: bool) -> Option<(&[u8], bool)> {
     match bound {
         ClusteringBound::Unbounded => None,
         ClusteringBound::Inclusive(key) => Some((&key.0, !is_start)),

@@ -534,11 +534,7 @@ impl Planner<'_> {
                 kind_name(plan.kind)
             )));
         }
-        // Partition key first: a range there has ScyllaDB's text for SELECT.
-        let restrictions = match self.restrictions(&table, relations, true) {
-            Ok(restrictions) => restrictions,
-            Err(error) => return Err(error),
-        };
+        let restrictions = self.restrictions(&table, relations, true)?;
         let Restrictions { partition, clustering, filters, other_columns, missing_partition } =
             restrictions;
         if !other_columns.is_empty() {
