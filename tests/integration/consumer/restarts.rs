@@ -26,13 +26,7 @@ async fn a_group_stopped_in_the_middle_goes_on_where_it_was_and_misses_nothing()
     }
     let versions = writing.await.unwrap();
     let group = group(&store, "stopped", Recorder(Arc::clone(&seen))).start().await.unwrap();
-    until("every event is handled", || async {
-        let events = seen.events.lock();
-        versions
-            .iter()
-            .all(|(id, version)| events.get(id).is_some_and(|numbers| numbers.contains(version)))
-    })
-    .await;
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
     handled += group.stop().await.unwrap().handled;
     seen.assert_complete(&versions);
     let total = events(&versions);
@@ -69,13 +63,7 @@ async fn a_group_that_dies_without_stopping_misses_nothing() {
         runtime.shutdown_background();
     }
     let group = group(&store, "dies", Recorder(Arc::clone(&seen))).start().await.unwrap();
-    until("every event is handled", || async {
-        let events = seen.events.lock();
-        versions
-            .iter()
-            .all(|(id, version)| events.get(id).is_some_and(|numbers| numbers.contains(version)))
-    })
-    .await;
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
     group.stop().await.unwrap();
     seen.assert_complete(&versions);
 }
