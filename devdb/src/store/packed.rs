@@ -1,8 +1,11 @@
 //! A row as one piece of memory.
 //!
-//! A table of a million rows is a million of these, so it is a single allocation without
-//! room to spare: numbers as varints, timestamps as differences to the row's first one,
-//! a TTL and expiry written once while they stay the same.
+//! A table of a million rows is a million of these, so key and row are a single allocation
+//! without room to spare: numbers as varints, timestamps as differences to the row's first
+//! one, a TTL and expiry written once while they stay the same.
+
+use std::borrow::Borrow;
+use std::cell::RefCell;
 
 use bytes::Bytes;
 
@@ -12,9 +15,22 @@ use super::mutation::{
 };
 use super::read::{ColumnSelection, LiveCell, LiveValue};
 
-/// A stored row. Made by [`PackedRow::pack`] alone, so that reading it cannot fail.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A stored row with its key: the key's bytes, the row's, the key's length. Made by
+/// [`PackedRow::pack`] alone, so that reading it cannot fail.
+///
+/// No full key of a table is a prefix of another (`types::order`), so that the order of
+/// the bytes is that of the keys.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PackedRow(Box<[u8]>);
+
+impl Borrow<[u8]> for PackedRow {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The last byte of a key that is too long for it; its length is before it.
+const LONG_KEY: u8 = 0xff;
 
 const MARKER: u8 = 1;
 const MARKER_EXPIRES: u8 = 2;
@@ -31,13 +47,20 @@ const SAME_EXPIRY: u64 = 8;
 const COLLECTION: u64 = 16;
 const FLAG_BITS: u32 = 5;
 
-struct Packer {
-    out: Vec<u8>,
+/// What a thread keeps of its scratch space for the next row.
+const SCRATCH_LIMIT: usize = 64 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Packer<'a> {
+    out: &'a mut Vec<u8>,
     base: Timestamp,
     expiry: (i32, i64),
 }
 
-impl Packer {
+impl Packer<'_> {
     fn unsigned(&mut self, mut n: u64) {
         while n >= 0x80 {
             self.out.push(n as u8 | 0x80);
@@ -95,13 +118,50 @@ impl Packer {
 }
 
 impl PackedRow {
-    pub(super) fn pack(row: &RowMutation) -> Self {
+    /// The parts: key, row.
+    fn split(&self) -> (&[u8], &[u8]) {
+        let (length, row_end) = match self.0.split_last() {
+            Some((&LONG_KEY, rest)) => match rest.split_last_chunk::<4>() {
+                Some((rest, length)) => (u32::from_be_bytes(*length) as usize, rest.len()),
+                None => (0, 0),
+            },
+            Some((length, rest)) => (usize::from(*length), rest.len()),
+            None => (0, 0),
+        };
+        self.0[..row_end].split_at(length)
+    }
+
+    /// Its clustering key.
+    pub(super) fn key(&self) -> &[u8] {
+        self.split().0
+    }
+
+    /// All its bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn pack(key: &[u8], row: &RowMutation) -> Self {
+        // Written where there is room, kept in as much as it takes.
+        SCRATCH.with_borrow_mut(|out| {
+            out.clear();
+            Self::write(key, row, out);
+            let packed = Self(out[..].into());
+            if out.capacity() > SCRATCH_LIMIT {
+                *out = Vec::new();
+            }
+            packed
+        })
+    }
+
+    fn write(key: &[u8], row: &RowMutation, out: &mut Vec<u8>) {
         let first_cell = || match &row.columns.first()?.1 {
             ColumnValue::Atomic(cell) => Some(cell.timestamp),
             ColumnValue::Collection(cells) => cells.cells.first().map(|(_, c)| c.timestamp),
         };
         let base = row.marker.map(|m| m.timestamp).or_else(first_cell).unwrap_or(0);
-        let mut p = Packer { out: Vec::with_capacity(64), base, expiry: (0, 0) };
+        out.extend_from_slice(key);
+        let mut p = Packer { out, base, expiry: (0, 0) };
         let mut flags = 0;
         if let Some(marker) = row.marker {
             flags |= MARKER;
@@ -162,12 +222,18 @@ impl PackedRow {
                 }
             }
         }
-        Self(p.out.into_boxed_slice())
+        match u8::try_from(key.len()) {
+            Ok(length) if length < LONG_KEY => p.out.push(length),
+            _ => {
+                p.out.extend((key.len() as u32).to_be_bytes());
+                p.out.push(LONG_KEY);
+            }
+        }
     }
 
     /// The row with everything that is dead in it.
     pub(super) fn unpack(&self) -> RowMutation {
-        let bytes = Bytes::copy_from_slice(&self.0);
+        let bytes = Bytes::copy_from_slice(self.split().1);
         let mut reader = Reader::new(&bytes);
         let (marker, tombstone) = reader.head();
         let mut columns = Vec::new();
@@ -193,12 +259,12 @@ impl PackedRow {
 
     /// Whether anything in the row is dead or expires.
     pub(super) fn is_mortal(&self) -> bool {
-        self.0.first().is_some_and(|flags| flags & MORTAL != 0)
+        self.split().1.first().is_some_and(|flags| flags & MORTAL != 0)
     }
 
     /// What is alive at `now`: the marker, the wanted columns, and whether anything is.
     pub(super) fn live(&self, now: i64, wanted: &ColumnSelection) -> Option<LiveParts> {
-        let bytes = Bytes::copy_from_slice(&self.0);
+        let bytes = Bytes::copy_from_slice(self.split().1);
         let mut reader = Reader::new(&bytes);
         let (marker, _) = reader.head();
         let marker = marker.filter(|m| m.expiry.is_none_or(|(_, expiry)| expiry > now));
@@ -358,13 +424,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_packed_row_is_the_same_row(row in row(), far in any::<i64>()) {
-            prop_assert_eq!(PackedRow::pack(&row).unpack(), row.clone());
+        fn a_packed_row_is_the_same_row(
+            row in row(), far in any::<i64>(), length in prop_oneof![0usize..20, 250usize..300],
+        ) {
+            let key = vec![7; length];
+            let packed = PackedRow::pack(&key, &row);
+            prop_assert_eq!(packed.key(), &key[..]);
+            prop_assert_eq!(packed.unpack(), row.clone());
             let mut row = row;
             if let Some(marker) = &mut row.marker {
                 marker.timestamp = far;
             }
-            prop_assert_eq!(PackedRow::pack(&row).unpack(), row);
+            prop_assert_eq!(PackedRow::pack(&key, &row).unpack(), row);
         }
     }
 
@@ -381,6 +452,6 @@ mod tests {
             })
             .collect();
         let row = RowMutation { columns, ..RowMutation::default() };
-        assert!(PackedRow::pack(&row).size() <= 120 + 50);
+        assert!(PackedRow::pack(b"key", &row).size() <= 120 + 55);
     }
 }

@@ -3,7 +3,7 @@
 //! Rows hold nothing that a tombstone covers: a range or partition tombstone is applied to
 //! the rows when it is written and to later rows when they are. So a read looks at rows only.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow};
 
 use bytes::Bytes;
@@ -53,9 +53,9 @@ impl Layout {
 enum Rows {
     #[default]
     None,
-    One(Box<[u8]>, PackedRow),
-    Few(Vec<(Box<[u8]>, PackedRow)>),
-    Many(BTreeMap<Box<[u8]>, PackedRow>),
+    One(PackedRow),
+    Few(Vec<PackedRow>),
+    Many(BTreeSet<PackedRow>),
 }
 
 const FEW: usize = 16;
@@ -64,7 +64,7 @@ impl Rows {
     fn len(&self) -> usize {
         match self {
             Rows::None => 0,
-            Rows::One(..) => 1,
+            Rows::One(_) => 1,
             Rows::Few(rows) => rows.len(),
             Rows::Many(rows) => rows.len(),
         }
@@ -73,64 +73,64 @@ impl Rows {
     fn get(&self, key: &[u8]) -> Option<&PackedRow> {
         match self {
             Rows::None => None,
-            Rows::One(mine, row) => (**mine == *key).then_some(row),
+            Rows::One(row) => (row.key() == key).then_some(row),
             Rows::Few(rows) => {
-                let index = rows.binary_search_by(|(k, _)| (**k).cmp(key)).ok()?;
-                Some(&rows[index].1)
+                let index = rows.binary_search_by(|row| row.key().cmp(key)).ok()?;
+                Some(&rows[index])
             }
-            Rows::Many(rows) => rows.get(key),
+            // A key is before every row that begins with it, and one does at most.
+            Rows::Many(rows) => {
+                let from = (Bound::Included(key), Bound::Unbounded);
+                rows.range::<[u8], _>(from).next().filter(|row| row.key() == key)
+            }
         }
     }
 
-    fn insert(&mut self, key: &[u8], row: PackedRow) {
+    /// Puts a row, in place of one with its key.
+    fn insert(&mut self, row: PackedRow) {
         match self {
-            Rows::None => *self = Rows::One(key.into(), row),
-            Rows::One(mine, old) if **mine == *key => *old = row,
-            Rows::One(..) => {
-                if let Rows::One(mine, old) = std::mem::take(self) {
-                    let mut rows = vec![(mine, old), (key.into(), row)];
-                    rows.sort_by(|a, b| a.0.cmp(&b.0));
+            Rows::None => *self = Rows::One(row),
+            Rows::One(old) if old.key() == row.key() => *old = row,
+            Rows::One(_) => {
+                if let Rows::One(old) = std::mem::take(self) {
+                    let mut rows = vec![old, row];
+                    rows.sort();
                     *self = Rows::Few(rows);
                 }
             }
-            Rows::Few(rows) => match rows.binary_search_by(|(k, _)| (**k).cmp(key)) {
-                Ok(index) => rows[index].1 = row,
+            Rows::Few(rows) => match rows.binary_search_by(|old| old.key().cmp(row.key())) {
+                Ok(index) => rows[index] = row,
                 Err(_) if rows.len() == FEW => {
-                    let mut many: BTreeMap<_, _> = std::mem::take(rows).into_iter().collect();
-                    many.insert(key.into(), row);
+                    let mut many: BTreeSet<_> = std::mem::take(rows).into_iter().collect();
+                    many.insert(row);
                     *self = Rows::Many(many);
                 }
                 Err(index) => {
                     if rows.len() == rows.capacity() {
                         rows.reserve_exact(2.max(rows.len() / 2));
                     }
-                    rows.insert(index, (key.into(), row));
+                    rows.insert(index, row);
                 }
             },
-            Rows::Many(rows) => match rows.get_mut(key) {
-                Some(old) => *old = row,
-                None => {
-                    rows.insert(key.into(), row);
+            Rows::Many(_) => {
+                self.remove(row.key());
+                if let Rows::Many(rows) = self {
+                    rows.insert(row);
                 }
-            },
+            }
         }
     }
 
     fn remove(&mut self, key: &[u8]) {
+        let old = match self.get(key) {
+            Some(row) => row.bytes().to_vec(),
+            None => return,
+        };
         match self {
-            Rows::None => {}
-            Rows::One(mine, _) => {
-                if **mine == *key {
-                    *self = Rows::None;
-                }
-            }
-            Rows::Few(rows) => {
-                if let Ok(index) = rows.binary_search_by(|(k, _)| (**k).cmp(key)) {
-                    rows.remove(index);
-                }
-            }
+            Rows::None | Rows::One(_) => *self = Rows::None,
+            Rows::Few(rows) => rows.retain(|row| row.bytes() != old),
             Rows::Many(rows) => {
-                rows.remove(key);
+                rows.remove(&old[..]);
             }
         }
     }
@@ -140,29 +140,25 @@ impl Rows {
         &self,
         range: &ByteRange,
         reversed: bool,
-        mut visit: impl FnMut(&[u8], &PackedRow) -> ControlFlow<()>,
+        mut visit: impl FnMut(&PackedRow) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         match self {
             Rows::None => ControlFlow::Continue(()),
-            Rows::One(key, row) => {
-                if range.contains(key) {
-                    visit(key, row)
+            Rows::One(row) => {
+                if range.contains(row.key()) {
+                    visit(row)
                 } else {
                     ControlFlow::Continue(())
                 }
             }
             Rows::Few(rows) => {
-                let start = rows.partition_point(|(k, _)| *k < range.low);
+                let start = rows.partition_point(|row| row.key() < &*range.low);
                 let end = match &range.high {
-                    Some(high) => rows.partition_point(|(k, _)| k < high),
+                    Some(high) => rows.partition_point(|row| row.key() < &**high),
                     None => rows.len(),
                 };
                 let mut rows = rows.get(start..end).unwrap_or_default().iter();
-                if reversed {
-                    rows.rev().try_for_each(|(k, row)| visit(k, row))
-                } else {
-                    rows.try_for_each(|(k, row)| visit(k, row))
-                }
+                if reversed { rows.rev().try_for_each(visit) } else { rows.try_for_each(visit) }
             }
             Rows::Many(rows) => {
                 let high = match &range.high {
@@ -171,9 +167,9 @@ impl Rows {
                 };
                 let mut rows = rows.range::<[u8], _>((Bound::Included(&*range.low), high));
                 if reversed {
-                    rows.rev().try_for_each(|(k, row)| visit(k, row))
+                    rows.rev().try_for_each(visit)
                 } else {
-                    rows.try_for_each(|(k, row)| visit(k, row))
+                    rows.try_for_each(&mut visit)
                 }
             }
         }
@@ -210,6 +206,21 @@ pub(super) struct Found {
     pub(super) has_static: bool,
     pub(super) rows: Vec<LiveRow>,
     pub(super) more: bool,
+}
+
+/// What becomes of a row in a walk over the rows.
+enum Changed {
+    Row(PackedRow),
+    Gone(Box<[u8]>),
+}
+
+impl Changed {
+    fn new(key: &[u8], row: &RowMutation) -> Self {
+        match row.is_empty() {
+            true => Changed::Gone(key.into()),
+            false => Changed::Row(PackedRow::pack(key, row)),
+        }
+    }
 }
 
 fn due(row: &RowMutation, layout: &Layout) -> i64 {
@@ -259,7 +270,7 @@ impl Partition {
             let mut row = old.map(PackedRow::unpack).unwrap_or_default();
             row.merge(change, cover, |id| layout.key_type(id));
             self.note_due(due(&row, layout));
-            self.extra().static_row = (!row.is_empty()).then(|| PackedRow::pack(&row));
+            self.extra().static_row = (!row.is_empty()).then(|| PackedRow::pack(&[], &row));
         }
         for (key, change) in &mutation.rows {
             let cover = self.cover(&key.0);
@@ -269,11 +280,11 @@ impl Partition {
             if row.is_empty() {
                 self.rows.remove(&key.0);
             } else {
-                let packed = PackedRow::pack(&row);
+                let packed = PackedRow::pack(&key.0, &row);
                 if packed.is_mortal() {
                     self.note_due(due(&row, layout));
                 }
-                self.rows.insert(&key.0, packed);
+                self.rows.insert(packed);
             }
         }
     }
@@ -288,7 +299,7 @@ impl Partition {
         if let Some(packed) = extra.static_row.take() {
             let mut row = packed.unpack();
             row.shadow(Some(tombstone));
-            extra.static_row = (!row.is_empty()).then(|| PackedRow::pack(&row));
+            extra.static_row = (!row.is_empty()).then(|| PackedRow::pack(&[], &row));
         }
         self.shadow_rows(&ByteRange { low: Box::default(), high: None }, tombstone);
     }
@@ -303,21 +314,25 @@ impl Partition {
     }
 
     fn shadow_rows(&mut self, range: &ByteRange, tombstone: Tombstone) {
-        let mut changed: Vec<(Box<[u8]>, Option<PackedRow>)> = Vec::new();
+        let mut changed = Vec::new();
         // The visitor never stops.
-        let _ = self.rows.visit(range, false, |key, packed| {
+        let _ = self.rows.visit(range, false, |packed| {
             let mut row = packed.unpack();
             let before = row.clone();
             row.merge(RowMutation::default(), Some(tombstone), |_| &CqlType::Blob);
             if row != before {
-                changed.push((key.into(), (!row.is_empty()).then(|| PackedRow::pack(&row))));
+                changed.push(Changed::new(packed.key(), &row));
             }
             ControlFlow::Continue(())
         });
-        for (key, row) in changed {
+        self.put(changed);
+    }
+
+    fn put(&mut self, changed: Vec<Changed>) {
+        for row in changed {
             match row {
-                Some(row) => self.rows.insert(&key, row),
-                None => self.rows.remove(&key),
+                Changed::Row(row) => self.rows.insert(row),
+                Changed::Gone(key) => self.rows.remove(&key),
             }
         }
     }
@@ -336,7 +351,7 @@ impl Partition {
             found.static_columns = parts.columns;
         }
         let mut one = |range: &ByteRange| {
-            self.rows.visit(range, spec.reversed, |key, packed| {
+            self.rows.visit(range, spec.reversed, |packed| {
                 let Some(parts) = packed.live(spec.now, &spec.columns) else {
                     return ControlFlow::Continue(());
                 };
@@ -345,7 +360,7 @@ impl Partition {
                     return ControlFlow::Break(());
                 }
                 found.rows.push(LiveRow {
-                    key: ClusteringKey(Bytes::copy_from_slice(key)),
+                    key: ClusteringKey(Bytes::copy_from_slice(packed.key())),
                     marker: parts.marker,
                     columns: parts.columns,
                 });
@@ -402,7 +417,7 @@ impl Partition {
             if let Some(packed) = extra.static_row.take_if(|row| row.is_mortal()) {
                 let mut row = packed.unpack();
                 next = next.min(row.purge(now, gc_grace));
-                extra.static_row = (!row.is_empty()).then(|| PackedRow::pack(&row));
+                extra.static_row = (!row.is_empty()).then(|| PackedRow::pack(&[], &row));
             }
             if extra.tombstone.is_none() && extra.static_row.is_none() && extra.ranges.is_empty() {
                 self.extra = None;
@@ -414,34 +429,28 @@ impl Partition {
             range = range.and_then(|range| range.resume(&from, false));
         }
         let Some(range) = range else { return (None, next, 0) };
-        let mut changed: Vec<(Box<[u8]>, Option<PackedRow>)> = Vec::new();
+        let mut changed = Vec::new();
         let mut seen = 0;
         let mut last: Option<Box<[u8]>> = None;
-        let stopped = self.rows.visit(&range, false, |key, packed| {
+        let stopped = self.rows.visit(&range, false, |packed| {
             if seen == budget {
                 return ControlFlow::Break(());
             }
             seen += 1;
             if seen == budget {
-                last = Some(key.into());
+                last = Some(packed.key().into());
             }
             if packed.is_mortal() {
                 let mut row = packed.unpack();
                 let before = row.clone();
                 next = next.min(row.purge(now, gc_grace));
                 if row != before {
-                    let row = (!row.is_empty()).then(|| PackedRow::pack(&row));
-                    changed.push((key.into(), row));
+                    changed.push(Changed::new(packed.key(), &row));
                 }
             }
             ControlFlow::Continue(())
         });
-        for (key, row) in changed {
-            match row {
-                Some(row) => self.rows.insert(&key, row),
-                None => self.rows.remove(&key),
-            }
-        }
+        self.put(changed);
         if let Rows::Few(rows) = &mut self.rows {
             rows.shrink_to_fit();
         }
@@ -457,26 +466,19 @@ impl Partition {
             let mut row = packed.unpack();
             let count = row.columns.len();
             row.columns.retain(|(id, _)| keep(*id));
-            (row.columns.len() < count).then(|| (!row.is_empty()).then(|| PackedRow::pack(&row)))
+            (row.columns.len() < count).then_some(row)
         };
         let mut changed = Vec::new();
         let all = ByteRange { low: Box::default(), high: None };
-        let _ = self.rows.visit(&all, false, |key, packed| {
-            if let Some(row) = strip(packed) {
-                changed.push((Box::<[u8]>::from(key), row));
-            }
+        let _ = self.rows.visit(&all, false, |packed| {
+            changed.extend(strip(packed).map(|row| Changed::new(packed.key(), &row)));
             ControlFlow::Continue(())
         });
-        for (key, row) in changed {
-            match row {
-                Some(row) => self.rows.insert(&key, row),
-                None => self.rows.remove(&key),
-            }
-        }
+        self.put(changed);
         if let Some(extra) = self.extra.as_mut()
             && let Some(row) = extra.static_row.as_ref().and_then(strip)
         {
-            extra.static_row = row;
+            extra.static_row = (!row.is_empty()).then(|| PackedRow::pack(&[], &row));
         }
     }
 
@@ -484,8 +486,8 @@ impl Partition {
     pub(super) fn size(&self) -> (usize, usize) {
         let mut bytes = 0;
         let all = ByteRange { low: Box::default(), high: None };
-        let _ = self.rows.visit(&all, false, |key, row| {
-            bytes += key.len() + row.size();
+        let _ = self.rows.visit(&all, false, |row| {
+            bytes += row.size();
             ControlFlow::Continue(())
         });
         (self.rows.len(), bytes)
