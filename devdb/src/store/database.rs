@@ -262,13 +262,13 @@ impl Database {
     ) -> Result<Option<PartitionView>> {
         self.flush_late()?;
         let data = self.table(table)?;
-        let partitioner = data.layout.read().partitioner;
-        let token = token(partitioner, key);
+        let layout = Arc::clone(&data.layout.read());
+        let token = token(layout.partitioner, key);
         let shard = data.shards[shard_of(token)].read();
         let Some(partition) = shard.partitions.get(&ring_key(token, &key.0)[..]) else {
             return Ok(None);
         };
-        let found = partition.read(spec, spec.after.as_ref(), spec.limit);
+        let found = partition.read(&layout, spec, spec.after.as_ref(), spec.limit);
         if found.rows.is_empty() && !found.has_static {
             return Ok(None);
         }
@@ -294,6 +294,7 @@ impl Database {
     ) -> Result<ScanChunk> {
         self.flush_late()?;
         let data = self.table(table)?;
+        let layout = Arc::clone(&data.layout.read());
         let mut chunk = ScanChunk { partitions: Vec::new(), next: None };
         if range.start > range.end {
             return Ok(chunk);
@@ -322,7 +323,7 @@ impl Database {
                 let taken = here.map_or(0, |p| p.taken);
                 let allowed = spec.limit.saturating_sub(taken);
                 let after = here.and_then(|p| p.row.as_ref()).or(spec.after.as_ref());
-                let found = partition.read(spec, after, left.min(allowed));
+                let found = partition.read(&layout, spec, after, left.min(allowed));
                 let is_new = here.is_none();
                 if found.rows.is_empty() && !(found.has_static && is_new) {
                     continue;
@@ -363,11 +364,11 @@ impl Database {
         row: Option<&ClusteringKey>,
     ) -> Result<Option<RowMutation>> {
         let data = self.table(table)?;
-        let partitioner = data.layout.read().partitioner;
-        let token = token(partitioner, key);
+        let layout = Arc::clone(&data.layout.read());
+        let token = token(layout.partitioner, key);
         let shard = data.shards[shard_of(token)].read();
         let partition = shard.partitions.get(&ring_key(token, &key.0)[..]);
-        Ok(partition.and_then(|partition| partition.stored_row(row.map(|row| &row.0[..]))))
+        Ok(partition.and_then(|partition| partition.stored_row(&layout, row.map(|row| &row.0[..]))))
     }
 
     /// Drops what expired and tombstones past their grace, a bounded amount of work each

@@ -37,6 +37,8 @@ const MARKER_EXPIRES: u8 = 2;
 const TOMBSTONE: u8 = 4;
 /// Something in the row is dead or will be: what a purge looks at.
 const MORTAL: u8 = 8;
+/// The key has a supplement, which is after the head.
+const SUPPLEMENT: u8 = 16;
 
 // Of a cell: what it is, and what need not be written.
 const DEAD: u64 = 1;
@@ -136,16 +138,29 @@ impl PackedRow {
         self.split().0
     }
 
+    /// What the key's bytes do not tell of its values; mostly empty.
+    pub(super) fn supplement(&self) -> Bytes {
+        let row = self.split().1;
+        if row.first().is_none_or(|flags| flags & SUPPLEMENT == 0) {
+            return Bytes::new();
+        }
+        let bytes = Bytes::copy_from_slice(row);
+        let mut reader = Reader::new(&bytes);
+        reader.head();
+        reader.supplement
+    }
+
     /// All its bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    pub(super) fn pack(key: &[u8], row: &RowMutation) -> Self {
+    /// `supplement`: what the key's bytes do not tell of its values (`types::order`).
+    pub(super) fn pack(key: &[u8], supplement: &[u8], row: &RowMutation) -> Self {
         // Written where there is room, kept in as much as it takes.
         SCRATCH.with_borrow_mut(|out| {
             out.clear();
-            Self::write(key, row, out);
+            Self::write(key, supplement, row, out);
             let packed = Self(out[..].into());
             if out.capacity() > SCRATCH_LIMIT {
                 *out = Vec::new();
@@ -154,7 +169,7 @@ impl PackedRow {
         })
     }
 
-    fn write(key: &[u8], row: &RowMutation, out: &mut Vec<u8>) {
+    fn write(key: &[u8], supplement: &[u8], row: &RowMutation, out: &mut Vec<u8>) {
         let first_cell = || match &row.columns.first()?.1 {
             ColumnValue::Atomic(cell) => Some(cell.timestamp),
             ColumnValue::Collection(cells) => cells.cells.first().map(|(_, c)| c.timestamp),
@@ -185,8 +200,14 @@ impl PackedRow {
         {
             flags |= MORTAL;
         }
+        if !supplement.is_empty() {
+            flags |= SUPPLEMENT;
+        }
         p.out.push(flags);
         p.out.extend(base.to_le_bytes());
+        if !supplement.is_empty() {
+            p.bytes(supplement);
+        }
         if let Some((ttl, expiry)) = row.marker.and_then(|m| m.expiry) {
             p.expiry(ttl, expiry);
         }
@@ -328,11 +349,12 @@ struct Reader<'a> {
     at: usize,
     base: Timestamp,
     expiry: (i32, i64),
+    supplement: Bytes,
 }
 
 impl<'a> Reader<'a> {
     fn new(bytes: &'a Bytes) -> Self {
-        Self { bytes, at: 0, base: 0, expiry: (0, 0) }
+        Self { bytes, at: 0, base: 0, expiry: (0, 0), supplement: Bytes::new() }
     }
 
     fn byte(&mut self) -> u8 {
@@ -376,6 +398,9 @@ impl<'a> Reader<'a> {
         base.copy_from_slice(&self.bytes[self.at..self.at + 8]);
         self.base = i64::from_le_bytes(base);
         self.at += 8;
+        if flags & SUPPLEMENT != 0 {
+            self.supplement = self.bytes();
+        }
         let expiry = (flags & MARKER_EXPIRES != 0).then(|| self.read_expiry());
         let marker = (flags & MARKER != 0).then_some(RowMarker { timestamp: self.base, expiry });
         let tombstone = (flags & TOMBSTONE != 0)
@@ -428,14 +453,15 @@ mod tests {
             row in row(), far in any::<i64>(), length in prop_oneof![0usize..20, 250usize..300],
         ) {
             let key = vec![7; length];
-            let packed = PackedRow::pack(&key, &row);
+            let packed = PackedRow::pack(&key, b"1.50", &row);
             prop_assert_eq!(packed.key(), &key[..]);
+            prop_assert_eq!(&packed.supplement()[..], b"1.50");
             prop_assert_eq!(packed.unpack(), row.clone());
             let mut row = row;
             if let Some(marker) = &mut row.marker {
                 marker.timestamp = far;
             }
-            prop_assert_eq!(PackedRow::pack(&key, &row).unpack(), row);
+            prop_assert_eq!(PackedRow::pack(&key, b"", &row).unpack(), row);
         }
     }
 
@@ -452,6 +478,6 @@ mod tests {
             })
             .collect();
         let row = RowMutation { columns, ..RowMutation::default() };
-        assert!(PackedRow::pack(b"key", &row).size() <= 120 + 55);
+        assert!(PackedRow::pack(b"key", b"", &row).size() <= 120 + 55);
     }
 }

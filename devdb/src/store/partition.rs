@@ -8,13 +8,14 @@ use std::ops::{Bound, ControlFlow};
 
 use bytes::Bytes;
 
-use super::mutation::{ClusteringKey, ColumnId, Mutation, RowMutation, Tombstone};
+use super::mutation::{ClusteringKey, ClusteringRange, ColumnId, Mutation, RowMutation, Tombstone};
 use super::packed::PackedRow;
 use super::range::{ByteRange, RangeTombstones};
 use super::read::{LiveRow, LiveValue, ReadSpec};
 use super::reconcile::element_key_type;
 use crate::schema::Table;
 use crate::types::CqlType;
+use crate::types::order::{may_lose, split_supplement};
 
 /// What a partition has to know of its table.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(super) struct Layout {
     /// Seconds that a tombstone is kept.
     pub(super) gc_grace: i64,
     pub(super) partitioner: crate::schema::Partitioner,
+    /// The clustering columns, if keys may have supplements.
+    supplemented: Option<Vec<(CqlType, bool)>>,
 }
 
 impl Layout {
@@ -36,11 +39,28 @@ impl Layout {
             }
             key_types[id] = element_key_type(&column.cql_type).clone();
         }
+        let clustering: Vec<(CqlType, bool)> =
+            table.clustering().map(|c| (c.cql_type.clone(), c.descending)).collect();
+        let supplemented =
+            clustering.iter().any(|(cql_type, _)| may_lose(cql_type)).then_some(clustering);
         Self {
+            supplemented,
             key_types,
             gc_grace: i64::from(table.options.gc_grace_seconds),
             partitioner: table.partitioner,
         }
+    }
+
+    /// A key as what orders and identifies it, and its supplement.
+    fn split<'a>(&self, key: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+        match &self.supplemented {
+            Some(columns) => split_supplement(columns, key),
+            None => (key, &[]),
+        }
+    }
+
+    fn range(&self, range: &ClusteringRange) -> Option<ByteRange> {
+        ByteRange::of(range, |key| self.split(key).0)
     }
 
     fn key_type(&self, id: ColumnId) -> &CqlType {
@@ -215,12 +235,19 @@ enum Changed {
 }
 
 impl Changed {
-    fn new(key: &[u8], row: &RowMutation) -> Self {
+    fn new(before: &PackedRow, row: &RowMutation) -> Self {
         match row.is_empty() {
-            true => Changed::Gone(key.into()),
-            false => Changed::Row(PackedRow::pack(key, row)),
+            true => Changed::Gone(before.key().into()),
+            false => Changed::Row(PackedRow::pack(before.key(), &before.supplement(), row)),
         }
     }
+}
+
+fn full_key(layout: &Layout, row: &PackedRow) -> ClusteringKey {
+    if layout.supplemented.is_none() {
+        return ClusteringKey(Bytes::copy_from_slice(row.key()));
+    }
+    ClusteringKey(Bytes::from([row.key(), &row.supplement()].concat()))
 }
 
 fn due(row: &RowMutation, layout: &Layout) -> i64 {
@@ -257,7 +284,7 @@ impl Partition {
             self.note_due(tombstone.deletion_time.saturating_add(layout.gc_grace));
         }
         for (range, tombstone) in &mutation.range_tombstones {
-            if let Some(range) = ByteRange::new(range) {
+            if let Some(range) = layout.range(range) {
                 self.delete_range(range, *tombstone);
                 self.note_due(tombstone.deletion_time.saturating_add(layout.gc_grace));
             }
@@ -270,17 +297,21 @@ impl Partition {
             let mut row = old.map(PackedRow::unpack).unwrap_or_default();
             row.merge(change, cover, |id| layout.key_type(id));
             self.note_due(due(&row, layout));
-            self.extra().static_row = (!row.is_empty()).then(|| PackedRow::pack(&[], &row));
+            self.extra().static_row = (!row.is_empty()).then(|| PackedRow::pack(&[], &[], &row));
         }
         for (key, change) in &mutation.rows {
-            let cover = self.cover(&key.0);
-            let old = self.rows.get(&key.0);
+            let (key, supplement) = layout.split(&key.0);
+            let cover = self.cover(key);
+            let old = self.rows.get(key);
+            // The first one to write a row says how its key is spelled.
+            let first = old.map(PackedRow::supplement);
             let mut row = old.map(PackedRow::unpack).unwrap_or_default();
             row.merge(change.clone(), cover, |id| layout.key_type(id));
             if row.is_empty() {
-                self.rows.remove(&key.0);
+                self.rows.remove(key);
             } else {
-                let packed = PackedRow::pack(&key.0, &row);
+                let supplement = first.as_deref().unwrap_or(supplement);
+                let packed = PackedRow::pack(key, supplement, &row);
                 if packed.is_mortal() {
                     self.note_due(due(&row, layout));
                 }
@@ -299,7 +330,7 @@ impl Partition {
         if let Some(packed) = extra.static_row.take() {
             let mut row = packed.unpack();
             row.shadow(Some(tombstone));
-            extra.static_row = (!row.is_empty()).then(|| PackedRow::pack(&[], &row));
+            extra.static_row = (!row.is_empty()).then(|| PackedRow::pack(&[], &[], &row));
         }
         self.shadow_rows(&ByteRange { low: Box::default(), high: None }, tombstone);
     }
@@ -321,7 +352,7 @@ impl Partition {
             let before = row.clone();
             row.merge(RowMutation::default(), Some(tombstone), |_| &CqlType::Blob);
             if row != before {
-                changed.push(Changed::new(packed.key(), &row));
+                changed.push(Changed::new(packed, &row));
             }
             ControlFlow::Continue(())
         });
@@ -340,6 +371,7 @@ impl Partition {
     /// Reads live data: up to `limit` rows after `after`.
     pub(super) fn read(
         &self,
+        layout: &Layout,
         spec: &ReadSpec,
         after: Option<&ClusteringKey>,
         limit: usize,
@@ -360,7 +392,7 @@ impl Partition {
                     return ControlFlow::Break(());
                 }
                 found.rows.push(LiveRow {
-                    key: ClusteringKey(Bytes::copy_from_slice(packed.key())),
+                    key: full_key(layout, packed),
                     marker: parts.marker,
                     columns: parts.columns,
                 });
@@ -368,9 +400,12 @@ impl Partition {
             })
         };
         let mut each = |range| {
-            let range = ByteRange::new(range);
+            let range = layout.range(range);
             let range = match after {
-                Some(after) => range.and_then(|range| range.resume(after, spec.reversed)),
+                Some(after) => {
+                    let after = layout.split(&after.0).0;
+                    range.and_then(|range| range.resume(after, spec.reversed))
+                }
                 None => range,
             };
             range.map_or(ControlFlow::Continue(()), |range| one(&range))
@@ -384,9 +419,9 @@ impl Partition {
     }
 
     /// A row as stored (`None`: the static row).
-    pub(super) fn stored_row(&self, key: Option<&[u8]>) -> Option<RowMutation> {
+    pub(super) fn stored_row(&self, layout: &Layout, key: Option<&[u8]>) -> Option<RowMutation> {
         match key {
-            Some(key) => self.rows.get(key).map(PackedRow::unpack),
+            Some(key) => self.rows.get(layout.split(key).0).map(PackedRow::unpack),
             None => self.extra.as_ref()?.static_row.as_ref().map(PackedRow::unpack),
         }
     }
@@ -417,7 +452,7 @@ impl Partition {
             if let Some(packed) = extra.static_row.take_if(|row| row.is_mortal()) {
                 let mut row = packed.unpack();
                 next = next.min(row.purge(now, gc_grace));
-                extra.static_row = (!row.is_empty()).then(|| PackedRow::pack(&[], &row));
+                extra.static_row = (!row.is_empty()).then(|| PackedRow::pack(&[], &[], &row));
             }
             if extra.tombstone.is_none() && extra.static_row.is_none() && extra.ranges.is_empty() {
                 self.extra = None;
@@ -425,8 +460,7 @@ impl Partition {
         }
         let mut range = Some(ByteRange { low: Box::default(), high: None });
         if let Some(from) = from {
-            let from = ClusteringKey(Bytes::copy_from_slice(from));
-            range = range.and_then(|range| range.resume(&from, false));
+            range = range.and_then(|range| range.resume(from, false));
         }
         let Some(range) = range else { return (None, next, 0) };
         let mut changed = Vec::new();
@@ -445,7 +479,7 @@ impl Partition {
                 let before = row.clone();
                 next = next.min(row.purge(now, gc_grace));
                 if row != before {
-                    changed.push(Changed::new(packed.key(), &row));
+                    changed.push(Changed::new(packed, &row));
                 }
             }
             ControlFlow::Continue(())
@@ -471,14 +505,14 @@ impl Partition {
         let mut changed = Vec::new();
         let all = ByteRange { low: Box::default(), high: None };
         let _ = self.rows.visit(&all, false, |packed| {
-            changed.extend(strip(packed).map(|row| Changed::new(packed.key(), &row)));
+            changed.extend(strip(packed).map(|row| Changed::new(packed, &row)));
             ControlFlow::Continue(())
         });
         self.put(changed);
         if let Some(extra) = self.extra.as_mut()
             && let Some(row) = extra.static_row.as_ref().and_then(strip)
         {
-            extra.static_row = (!row.is_empty()).then(|| PackedRow::pack(&[], &row));
+            extra.static_row = (!row.is_empty()).then(|| PackedRow::pack(&[], &[], &row));
         }
     }
 

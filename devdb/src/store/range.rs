@@ -1,6 +1,6 @@
 //! Ranges of clustering keys as ranges of bytes, and the tombstones over them.
 
-use super::mutation::{ClusteringBound, ClusteringKey, ClusteringRange, Timestamp, Tombstone};
+use super::mutation::{ClusteringBound, ClusteringRange, Timestamp, Tombstone};
 
 /// The keys from `low` (included) up to `high` (left out; `None`: no limit).
 ///
@@ -23,15 +23,23 @@ fn successor(prefix: &[u8]) -> Option<Box<[u8]>> {
 impl ByteRange {
     /// `None`: an empty range.
     pub(crate) fn new(range: &ClusteringRange) -> Option<Self> {
+        Self::of(range, |key| key)
+    }
+
+    /// With keys cut to what orders them.
+    pub(super) fn of(
+        range: &ClusteringRange,
+        bare: impl for<'a> Fn(&'a [u8]) -> &'a [u8],
+    ) -> Option<Self> {
         let low = match &range.start {
             ClusteringBound::Unbounded => Box::default(),
-            ClusteringBound::Inclusive(key) => key.0[..].into(),
-            ClusteringBound::Exclusive(key) => successor(&key.0)?,
+            ClusteringBound::Inclusive(key) => bare(&key.0).into(),
+            ClusteringBound::Exclusive(key) => successor(bare(&key.0))?,
         };
         let high = match &range.end {
             ClusteringBound::Unbounded => None,
-            ClusteringBound::Inclusive(key) => successor(&key.0),
-            ClusteringBound::Exclusive(key) => Some(key.0[..].into()),
+            ClusteringBound::Inclusive(key) => successor(bare(&key.0)),
+            ClusteringBound::Exclusive(key) => Some(bare(&key.0).into()),
         };
         let range = Self { low, high };
         (!range.is_empty()).then_some(range)
@@ -46,13 +54,13 @@ impl ByteRange {
     }
 
     /// Without what a read has already returned: up to `after`, or down to it when reversed.
-    pub(super) fn resume(mut self, after: &ClusteringKey, reversed: bool) -> Option<Self> {
+    pub(super) fn resume(mut self, after: &[u8], reversed: bool) -> Option<Self> {
         if reversed {
-            if self.high.as_ref().is_none_or(|high| *after.0 < **high) {
-                self.high = Some(after.0[..].into());
+            if self.high.as_ref().is_none_or(|high| *after < **high) {
+                self.high = Some(after.into());
             }
         } else {
-            let next = successor(&after.0)?;
+            let next = successor(after)?;
             if next > self.low {
                 self.low = next;
             }
@@ -151,6 +159,7 @@ impl RangeTombstones {
 
 #[cfg(test)]
 mod tests {
+    use super::super::mutation::ClusteringKey;
     use super::*;
     use bytes::Bytes;
     use proptest::prelude::*;
@@ -227,11 +236,11 @@ mod tests {
     #[test]
     fn a_read_goes_on_after_the_last_row() {
         let all = || ByteRange::new(&ClusteringRange::all()).unwrap();
-        let rest = all().resume(&key(&[7]), false).unwrap();
+        let rest = all().resume(&[7], false).unwrap();
         assert!(!rest.contains(&[7]) && rest.contains(&[8]));
-        let rest = all().resume(&key(&[7]), true).unwrap();
+        let rest = all().resume(&[7], true).unwrap();
         assert!(!rest.contains(&[7]) && rest.contains(&[6]));
-        assert_eq!(all().resume(&key(&[255]), false), None);
-        assert_eq!(all().resume(&key(&[]), true), None);
+        assert_eq!(all().resume(&[255], false), None);
+        assert_eq!(all().resume(&[], true), None);
     }
 }

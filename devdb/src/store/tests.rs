@@ -12,6 +12,7 @@ use super::read::*;
 use super::{Database, token};
 use crate::schema::{Column, ColumnKind, Partitioner, Table, TableOptions};
 use crate::types::CqlType;
+use crate::types::order::{decode_clustering, encode_clustering};
 
 pub(crate) fn table() -> Arc<Table> {
     let column = |name: &str, cql_type: CqlType, kind, id| Column {
@@ -219,6 +220,53 @@ fn a_dropped_column_takes_its_data_with_it() {
     altered.columns.retain(|column| column.id != 3);
     db.alter_table(&Arc::new(altered));
     assert_eq!(rows(&db, &table, "a", &ReadSpec::all(0)), [0u8; 0]);
+}
+
+#[test]
+fn decimals_that_are_equal_are_one_row_spelled_as_it_was_first() {
+    let mut table = (*table()).clone();
+    table.columns[1].cql_type = CqlType::Decimal;
+    let table = Arc::new(table);
+    let db = Database::new();
+    db.create_table(&table);
+    let columns = [(&CqlType::Decimal, false)];
+    let key = |text: &str| {
+        let value = crate::types::from_text(&CqlType::Decimal, text).unwrap();
+        encode_clustering(&columns, &[value])
+    };
+    let write = |c: &str, timestamp, v: &str| {
+        let row = RowMutation {
+            columns: vec![(3, live(timestamp, v.to_owned()))],
+            ..RowMutation::default()
+        };
+        db.apply(&Mutation { rows: vec![(key(c), row)], ..empty(&table, "a") }).unwrap();
+    };
+    let read = |spec: &ReadSpec| -> Vec<String> {
+        let view = db.read_partition(table.id, &partition_key("a"), spec).unwrap();
+        let rows = view.map_or_else(Vec::new, |view| view.rows);
+        rows.iter()
+            .map(|row| {
+                let values = decode_clustering(&columns, &row.key);
+                crate::types::to_text(&CqlType::Decimal, &values[0])
+            })
+            .collect()
+    };
+    for (i, c) in ["10.0", "1.50", "1.5", "-3.10", "2"].into_iter().enumerate() {
+        write(c, i as i64, c);
+    }
+    assert_eq!(read(&ReadSpec::all(0)), ["-3.10", "1.50", "2", "10.0"]);
+    assert_eq!(read(&ReadSpec::row(key("1.500"), 0)), ["1.50"]);
+    let after = ReadSpec { after: Some(key("1.50")), ..ReadSpec::all(0) };
+    assert_eq!(read(&after), ["2", "10.0"]);
+    let range = ClusteringRange {
+        start: ClusteringBound::Exclusive(key("1.5000")),
+        end: ClusteringBound::Inclusive(key("10")),
+    };
+    assert_eq!(read(&ReadSpec { ranges: vec![range.clone()], ..ReadSpec::all(0) }), ["2", "10.0"]);
+    let tombstone = Tombstone { timestamp: 9, deletion_time: 0 };
+    let delete = Mutation { range_tombstones: vec![(range, tombstone)], ..empty(&table, "a") };
+    db.apply(&delete).unwrap();
+    assert_eq!(read(&ReadSpec::all(0)), ["-3.10", "1.50"]);
 }
 
 #[test]
