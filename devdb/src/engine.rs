@@ -152,26 +152,34 @@ impl Engine {
         if let Some(known) = self.prepared(&id) {
             return Ok(known);
         }
-        let planned = self.plan(state, text)?;
-        let prepared = Arc::new(PreparedStatement {
-            info: PreparedInfo {
-                id,
-                markers: planned.markers.clone(),
-                partition_key: planned.partition_key.clone(),
-                columns: planned.columns.clone(),
-                is_lwt: planned.is_lwt,
-            },
-            text: text.to_owned(),
-            planned,
-        });
-        let mut all = self.prepared.write();
-        if all.len() >= MAX_PREPARED
-            && let Some(victim) = all.keys().next().copied()
-        {
-            all.remove(&victim);
+        loop {
+            let catalog = self.catalog.load();
+            let planned = plan(&catalog, state.keyspace.as_deref(), parse_statement(text)?)?;
+            let prepared = Arc::new(PreparedStatement {
+                info: PreparedInfo {
+                    id,
+                    markers: planned.markers.clone(),
+                    partition_key: planned.partition_key.clone(),
+                    columns: planned.columns.clone(),
+                    is_lwt: planned.is_lwt,
+                },
+                text: text.to_owned(),
+                planned,
+            });
+            let mut all = self.prepared.write();
+            // DDL puts the catalog in place first and sifts this map after: a plan of an
+            // older catalog must not come in behind it.
+            if !Arc::ptr_eq(&catalog, &self.catalog.load()) {
+                continue;
+            }
+            if all.len() >= MAX_PREPARED
+                && let Some(victim) = all.keys().next().copied()
+            {
+                all.remove(&victim);
+            }
+            all.insert(id, prepared.clone());
+            return Ok(prepared);
         }
-        all.insert(id, prepared.clone());
-        Ok(prepared)
     }
 
     /// The statement prepared under this id; `None` asks the client to prepare again.

@@ -117,7 +117,7 @@ impl Executor {
             for (plan, item) in plans.iter().zip(items) {
                 self.build(plan, item.bindings, timestamp, &mut set)?;
             }
-            self.commit(set)?;
+            self.commit_locked(set)?;
         }
         let mut data = BytesMut::new();
         let partition = partition_key::decode(table.partition_key().count(), &key);

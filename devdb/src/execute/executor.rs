@@ -135,6 +135,14 @@ impl Executor {
     /// Writes what was gathered, with the log rows of tables that have CDC. If one of them
     /// is refused, nothing is written.
     pub fn commit(&self, set: WriteSet) -> Result<()> {
+        // What is read for an image must not change before the write is applied.
+        let imaged = set.imaged();
+        let _locks = self.db.lock_partitions(&imaged);
+        self.commit_locked(set)
+    }
+
+    /// The same for who holds the locks of the partitions already.
+    pub fn commit_locked(&self, set: WriteSet) -> Result<()> {
         let mut mutations = Vec::with_capacity(set.len());
         let mut logged = Vec::new();
         let now = self.clock.read_micros();
@@ -223,7 +231,7 @@ impl Executor {
                     None => write.static_row(mutation),
                 }
             }
-            self.commit(set)?;
+            self.commit_locked(set)?;
         }
         Ok(())
     }

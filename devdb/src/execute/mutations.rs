@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::schema::Table;
+use crate::schema::{PreimageMode, Table};
 use crate::store::element_key_type;
 use crate::store::mutation::{
     CellContent, ClusteringKey, ClusteringRange, ColumnId, ColumnValue, Mutation, PartitionKey,
@@ -120,6 +120,22 @@ impl WriteSet {
     /// How many partitions are written.
     pub fn len(&self) -> usize {
         self.writes.len()
+    }
+
+    /// The partitions of tables whose logs hold images.
+    pub fn imaged(&self) -> Vec<(Uuid, PartitionKey)> {
+        self.writes
+            .iter()
+            .filter(|write| {
+                write.log.is_some()
+                    && write
+                        .table
+                        .cdc
+                        .as_ref()
+                        .is_some_and(|cdc| cdc.postimage || cdc.preimage != PreimageMode::Off)
+            })
+            .map(|write| (write.table.id, write.key.clone()))
+            .collect()
     }
 
     /// The writes.

@@ -18,13 +18,9 @@ const CDC_PARTITIONER: &str = "com.scylladb.dht.CDCPartitioner";
 pub fn mutations(catalog: &Catalog, name: &str, timestamp: Timestamp) -> Result<Vec<Mutation>> {
     let keyspace = catalog.keyspaces.get(name);
     let contents: [(&str, Vec<NamedValues<'_>>); 5] = match keyspace {
+        // What describes a table before the table: who finds it finds its columns.
         Some(keyspace) => [
-            ("keyspaces", vec![keyspace_row(keyspace)]),
-            ("tables", keyspace.tables.values().map(|t| table_row(t)).collect()),
-            (
-                "scylla_tables",
-                keyspace.tables.values().filter_map(|t| scylla_table_row(t)).collect(),
-            ),
+            ("types", types(keyspace)),
             (
                 "columns",
                 keyspace
@@ -33,7 +29,9 @@ pub fn mutations(catalog: &Catalog, name: &str, timestamp: Timestamp) -> Result<
                     .flat_map(|t| t.columns.iter().map(move |c| column_row(t, c)))
                     .collect(),
             ),
-            ("types", types(keyspace)),
+            ("scylla_tables", keyspace.tables.values().filter_map(scylla_table_row).collect()),
+            ("tables", keyspace.tables.values().map(table_row).collect()),
+            ("keyspaces", vec![keyspace_row(keyspace)]),
         ],
         None => ["keyspaces", "tables", "scylla_tables", "columns", "types"]
             .map(|name| (name, Vec::new())),
