@@ -1,4 +1,6 @@
 //! From syntax tree to a plan in which every name is resolved.
+mod assignments;
+mod conditions;
 mod expression;
 mod functions;
 mod markers;
@@ -7,6 +9,7 @@ mod planner;
 mod restrictions;
 mod select;
 mod statement;
+mod where_clause;
 
 pub use expression::{Expression, assemble, same_type};
 pub use functions::ScalarFunction;

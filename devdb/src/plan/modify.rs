@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use super::expression::{Expression, inner};
+use super::expression::Expression;
 use super::planner::{Planner, column_spec, named_spec};
 use super::restrictions::{
     ClusteringRestriction, ColumnRef, KeyValues, PartitionRestriction, Restrictions,
 };
 use crate::error::{CqlError, Result};
 use crate::parse::ast::{
-    Assignment, Condition, ConditionTest, Conditions, Delete, DeleteTarget, InValues, Insert,
-    InsertSource, Operator, Relation, Term, Update, Using,
+    Conditions, Delete, Insert, InsertSource, Operator, Relation, Update, Using,
 };
 use crate::request::ColumnSpec;
 use crate::schema::{Column, ColumnKind, Table, is_system_keyspace};
@@ -363,164 +362,6 @@ impl Planner<'_> {
         })
     }
 
-    fn assignment(&mut self, table: &Table, assignment: &Assignment) -> Result<Operation> {
-        let (name, shown) = match assignment {
-            Assignment::Set { column, value } => (column, format!("{column} = {value}")),
-            Assignment::Add { column, value } => (column, format!("{column} = {column} + {value}")),
-            Assignment::Subtract { column, value } => {
-                (column, format!("{column} = {column} - {value}"))
-            }
-            Assignment::Prepend { column, value } => {
-                (column, format!("{column} = {value} + {column}"))
-            }
-            Assignment::Element { column, key, value } => {
-                (column, format!("{column}[{key}] = {value}"))
-            }
-            Assignment::Field { column, field, value } => {
-                (column, format!("{column}.{field} = {value}"))
-            }
-        };
-        let column = written_column(table, name)?;
-        if target_of(column).is_none() {
-            return Err(CqlError::invalid(format!("PRIMARY KEY part {name} found in SET part")));
-        }
-        let target = target_of(column).ok_or_else(|| CqlError::server("no target"))?;
-        let spec = column_spec(table, column);
-        let ty = &column.cql_type;
-        match assignment {
-            Assignment::Set { value, .. } => {
-                if *ty == CqlType::Counter {
-                    return Err(CqlError::invalid(format!(
-                        "Cannot set the value of counter column {name} (counters can only be incremented/decremented, not set)"
-                    )));
-                }
-                Ok(Operation::Set(target, self.term(value, &spec)?))
-            }
-            Assignment::Add { value, .. } => {
-                if *ty == CqlType::Counter {
-                    let spec = inner(&spec, name.clone(), &CqlType::Bigint);
-                    return Ok(Operation::Count(target, self.term(value, &spec)?, false));
-                }
-                check_collection(column, &shown, "counter")?;
-                Ok(Operation::Add(target, self.term(value, &spec)?))
-            }
-            Assignment::Subtract { value, .. } => {
-                if *ty == CqlType::Counter {
-                    let spec = inner(&spec, name.clone(), &CqlType::Bigint);
-                    return Ok(Operation::Count(target, self.term(value, &spec)?, true));
-                }
-                check_collection(column, &shown, "counter")?;
-                // From a map its keys are taken away, given as a set.
-                let spec = match ty {
-                    CqlType::Map { key, .. } => inner(
-                        &spec,
-                        name.clone(),
-                        &CqlType::Set { element: key.clone(), frozen: false },
-                    ),
-                    _ => spec,
-                };
-                Ok(Operation::Subtract(target, self.term(value, &spec)?))
-            }
-            Assignment::Prepend { value, .. } => {
-                check_collection(column, &shown, "collection")?;
-                if !matches!(ty, CqlType::List { .. }) {
-                    return Err(CqlError::invalid(format!(
-                        "Invalid operation ({shown}) for non list column {name}"
-                    )));
-                }
-                Ok(Operation::Prepend(target, self.term(value, &spec)?))
-            }
-            Assignment::Element { key, value, .. } => {
-                check_collection(column, &shown, "collection")?;
-                let (key_spec, value_type) = match ty {
-                    CqlType::List { element, .. } => {
-                        (inner(&spec, format!("idx({name})"), &CqlType::Int), element)
-                    }
-                    CqlType::Map { key, value, .. } => {
-                        (inner(&spec, format!("key({name})"), key), value)
-                    }
-                    _ => {
-                        return Err(CqlError::invalid(format!(
-                            "Invalid operation ({shown}) for set column {name}"
-                        )));
-                    }
-                };
-                let value_spec = inner(&spec, format!("value({name})"), value_type);
-                let key = self.term(key, &key_spec)?;
-                Ok(Operation::SetElement(target, key, self.term(value, &value_spec)?))
-            }
-            Assignment::Field { field, value, .. } => {
-                let CqlType::Udt { definition, frozen } = ty else {
-                    return Err(CqlError::invalid(format!(
-                        "Invalid operation ({shown}) for non-UDT column {name}"
-                    )));
-                };
-                if *frozen {
-                    return Err(CqlError::invalid(format!(
-                        "Invalid operation ({shown}) for frozen UDT column {name}"
-                    )));
-                }
-                let index = field_index(definition, field, name)?;
-                let field_spec =
-                    inner(&spec, format!("{name}.{field}"), &definition.fields[index].1);
-                Ok(Operation::SetField(target, index, self.term(value, &field_spec)?))
-            }
-        }
-    }
-
-    fn delete_target(&mut self, table: &Table, target: &DeleteTarget) -> Result<Operation> {
-        let name = match target {
-            DeleteTarget::Column(name)
-            | DeleteTarget::Element { column: name, .. }
-            | DeleteTarget::Field { column: name, .. } => name,
-        };
-        let column = written_column(table, name)?;
-        let Some(written) = target_of(column) else {
-            return Err(CqlError::invalid(format!(
-                "Invalid identifier {name} for deletion (should not be a PRIMARY KEY part)"
-            )));
-        };
-        let spec = column_spec(table, column);
-        match target {
-            DeleteTarget::Column(_) => Ok(Operation::Delete(written)),
-            DeleteTarget::Element { key, .. } => {
-                let key_spec = match &column.cql_type {
-                    ty if !ty.is_multi_cell() => {
-                        return Err(CqlError::invalid(format!(
-                            "Invalid deletion operation for {} column {name}",
-                            if matches!(
-                                ty,
-                                CqlType::List { .. } | CqlType::Set { .. } | CqlType::Map { .. }
-                            ) {
-                                "frozen collection"
-                            } else {
-                                "non collection"
-                            }
-                        )));
-                    }
-                    CqlType::List { .. } => inner(&spec, format!("idx({name})"), &CqlType::Int),
-                    CqlType::Set { element, .. } => inner(&spec, format!("value({name})"), element),
-                    CqlType::Map { key, .. } => inner(&spec, format!("key({name})"), key),
-                    _ => {
-                        return Err(CqlError::invalid(format!(
-                            "Invalid deletion operation for non collection column {name}"
-                        )));
-                    }
-                };
-                Ok(Operation::DeleteElement(written, self.term(key, &key_spec)?))
-            }
-            DeleteTarget::Field { field, .. } => match &column.cql_type {
-                CqlType::Udt { definition, frozen: false } => {
-                    let index = field_index(definition, field, name)?;
-                    Ok(Operation::DeleteField(written, index))
-                }
-                _ => Err(CqlError::invalid(format!(
-                    "Invalid deletion operation for non-UDT or frozen UDT column {name}"
-                ))),
-            },
-        }
-    }
-
     fn place_where(
         &mut self,
         plan: &mut ModifyPlan,
@@ -622,138 +463,6 @@ impl Planner<'_> {
         plan.rows = Rows::Keys(clustering);
         Ok(())
     }
-
-    fn condition(&mut self, plan: &mut ModifyPlan, conditions: &Conditions) -> Result<()> {
-        let table = plan.table.clone();
-        plan.condition = match conditions {
-            Conditions::None => return Ok(()),
-            Conditions::NotExists => ConditionPlan::NotExists,
-            Conditions::Exists => ConditionPlan::Exists,
-            Conditions::Columns(conditions) => ConditionPlan::Columns(
-                conditions
-                    .iter()
-                    .map(|condition| self.column_condition(&table, condition))
-                    .collect::<Result<_>>()?,
-            ),
-        };
-        if plan.is_counter {
-            return Err(CqlError::invalid(
-                "Conditional updates are not supported on counter tables",
-            ));
-        }
-        if plan.timestamp.is_some() {
-            return Err(CqlError::invalid(
-                "Cannot provide custom timestamp for conditional updates",
-            ));
-        }
-        let shown: Vec<&Column> = match &plan.condition {
-            ConditionPlan::Columns(conditions) => table
-                .columns
-                .iter()
-                .filter(|c| {
-                    conditions
-                        .iter()
-                        .any(|condition| condition.target.id == c.id && target_of(c).is_some())
-                })
-                .collect(),
-            _ => table.columns.iter().collect(),
-        };
-        (plan.result_columns, plan.result_references) = cas_result(&table, &shown);
-        Ok(())
-    }
-
-    fn column_condition(
-        &mut self,
-        table: &Table,
-        condition: &Condition,
-    ) -> Result<ColumnCondition> {
-        let name = &condition.column;
-        let column = written_column(table, name)?;
-        let Some(target) = target_of(column) else {
-            return Err(CqlError::invalid(format!(
-                "PRIMARY KEY column '{name}' cannot have IF conditions"
-            )));
-        };
-        if column.cql_type == CqlType::Counter {
-            return Err(CqlError::invalid("Conditions on counters are not supported"));
-        }
-        let spec = column_spec(table, column);
-        let (access, value_type, value_name) = match (&condition.element, &condition.field) {
-            (Some(key), _) => {
-                let (key_spec, value_type) = match &column.cql_type {
-                    CqlType::List { element, .. } => {
-                        (inner(&spec, format!("idx({name})"), &CqlType::Int), element)
-                    }
-                    CqlType::Map { key, value, .. } => {
-                        (inner(&spec, format!("key({name})"), key), value)
-                    }
-                    _ => {
-                        return Err(CqlError::invalid(format!(
-                            "Invalid element access syntax for non-collection column {name}"
-                        )));
-                    }
-                };
-                let key = self.term(key, &key_spec)?;
-                (ConditionAccess::Element(key), (**value_type).clone(), format!("value({name})"))
-            }
-            (None, Some(field)) => {
-                let CqlType::Udt { definition, .. } = &column.cql_type else {
-                    return Err(CqlError::invalid(format!(
-                        "Invalid field access syntax for non-UDT column {name}"
-                    )));
-                };
-                let index = field_index(definition, field, name)?;
-                let ty = definition.fields[index].1.clone();
-                (ConditionAccess::Field(index), ty, format!("{name}.{field}"))
-            }
-            (None, None) => (ConditionAccess::Whole, column.cql_type.clone(), name.clone()),
-        };
-        let value_spec = inner(&spec, value_name.clone(), &value_type);
-        let test = match &condition.test {
-            ConditionTest::Compare { operator, value } => {
-                if !matches!(
-                    operator,
-                    Operator::Eq
-                        | Operator::Ne
-                        | Operator::Lt
-                        | Operator::Le
-                        | Operator::Gt
-                        | Operator::Ge
-                ) {
-                    return Err(CqlError::unsupported(format!("{operator:?} in IF")));
-                }
-                if value_type == CqlType::Duration
-                    && !matches!(operator, Operator::Eq | Operator::Ne)
-                {
-                    return Err(CqlError::invalid(
-                        "Slice conditions are not supported on durations",
-                    ));
-                }
-                ConditionValue::Compare(*operator, self.term(value, &value_spec)?)
-            }
-            ConditionTest::In(InValues::Terms(terms)) => ConditionValue::In(KeyValues::Many(
-                terms.iter().map(|term| self.term(term, &value_spec)).collect::<Result<_>>()?,
-            )),
-            ConditionTest::In(InValues::Bind(marker)) => {
-                let list = CqlType::List { element: value_type.clone().into(), frozen: false };
-                let list_spec = inner(&spec, format!("in({value_name})"), &list);
-                let bound = self.term(&Term::Bind(marker.clone()), &list_spec)?;
-                ConditionValue::In(KeyValues::Bound(bound))
-            }
-        };
-        Ok(ColumnCondition { target, access, value_type, test })
-    }
-}
-
-/// `[applied]` and the given columns.
-pub fn cas_result(
-    table: &Table,
-    shown: &[&Column],
-) -> (Arc<[ColumnSpec]>, Vec<(ColumnRef, CqlType)>) {
-    let mut columns = vec![named_spec(table, "[applied]", CqlType::Boolean)];
-    columns.extend(shown.iter().map(|c| column_spec(table, c)));
-    let references = shown.iter().map(|c| (ColumnRef::of(c), c.cql_type.clone())).collect();
-    (columns.into(), references)
 }
 
 /// Gives an INSERT's values their places: key, rows, columns.
@@ -821,10 +530,6 @@ pub fn target_of(column: &Column) -> Option<Target> {
     })
 }
 
-fn written_column<'t>(table: &'t Table, name: &str) -> Result<&'t Column> {
-    table.column(name).ok_or_else(|| CqlError::invalid(format!("Unknown identifier {name}")))
-}
-
 fn is_counter(table: &Table) -> bool {
     table.columns.iter().any(|c| c.cql_type == CqlType::Counter)
 }
@@ -834,35 +539,5 @@ fn kind_name(kind: ModifyKind) -> &'static str {
         ModifyKind::Insert => "INSERT",
         ModifyKind::Update => "UPDATE",
         ModifyKind::Delete => "DELETE",
-    }
-}
-
-fn field_index(
-    definition: &crate::types::UdtDefinition,
-    field: &str,
-    column: &str,
-) -> Result<usize> {
-    definition.fields.iter().position(|(name, _)| name == field).ok_or_else(|| {
-        CqlError::invalid(format!("UDT column {column} does not have a field named {field}"))
-    })
-}
-
-/// ScyllaDB shows the column's name in hex in these refusals.
-fn check_collection(column: &Column, shown: &str, otherwise: &str) -> Result<()> {
-    let hex: String = column.name.bytes().map(|b| format!("{b:02x}")).collect();
-    match &column.cql_type {
-        CqlType::List { frozen, .. }
-        | CqlType::Set { frozen, .. }
-        | CqlType::Map { frozen, .. } => {
-            if *frozen {
-                return Err(CqlError::invalid(format!(
-                    "Invalid operation ({shown}) for frozen collection column {hex}"
-                )));
-            }
-            Ok(())
-        }
-        _ => Err(CqlError::invalid(format!(
-            "Invalid operation ({shown}) for non {otherwise} column {hex}"
-        ))),
     }
 }

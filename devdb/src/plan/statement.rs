@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::conditions::cas_result;
 use super::expression::Expression;
-use super::modify::{ModifyPlan, cas_result};
+use super::modify::ModifyPlan;
 use super::planner::Planner;
 use super::restrictions::{ColumnRef, KeyValues, PartitionRestriction};
 use super::select::SelectPlan;
