@@ -56,13 +56,18 @@ impl TestKafka {
                 .set("group.id", "test")
                 .create()
                 .unwrap();
-            let metadata = consumer.fetch_metadata(Some(&topic), Duration::from_secs(10)).unwrap();
+            // A real broker makes the topic when the first record comes.
+            let began = std::time::Instant::now();
             let mut partitions = TopicPartitionList::new();
-            for partition in metadata.topics()[0].partitions() {
-                partitions.add_partition_offset(&topic, partition.id(), Offset::Beginning).unwrap();
+            while partitions.count() == 0 && began.elapsed() < Duration::from_secs(30) {
+                let timeout = Duration::from_secs(10);
+                let metadata = consumer.fetch_metadata(Some(&topic), timeout).unwrap();
+                for partition in metadata.topics()[0].partitions() {
+                    let (id, start) = (partition.id(), Offset::Beginning);
+                    partitions.add_partition_offset(&topic, id, start).unwrap();
+                }
             }
             consumer.assign(&partitions).unwrap();
-            let began = std::time::Instant::now();
             let mut records = Vec::new();
             while !enough(&records) && began.elapsed() < Duration::from_secs(30) {
                 match consumer.poll(Duration::from_millis(100)) {
