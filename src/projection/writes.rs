@@ -132,21 +132,13 @@ pub struct Put<'w> {
 
 impl Put<'_> {
     /// A column of the primary key.
-    pub fn key(
-        self,
-        column: &'static str,
-        value: impl Bindable,
-    ) -> Self {
+    pub fn key(self, column: &'static str, value: impl Bindable) -> Self {
         self.write.keys.push((column, Box::new(value)));
         self
     }
 
     /// Another column; `None` clears it.
-    pub fn set(
-        self,
-        column: &'static str,
-        value: impl Bindable,
-    ) -> Self {
+    pub fn set(self, column: &'static str, value: impl Bindable) -> Self {
         self.write.columns.push((column, Box::new(value)));
         self
     }
@@ -159,11 +151,7 @@ pub struct Delete<'w> {
 
 impl Delete<'_> {
     /// A column of the primary key.
-    pub fn key(
-        self,
-        column: &'static str,
-        value: impl Bindable,
-    ) -> Self {
+    pub fn key(self, column: &'static str, value: impl Bindable) -> Self {
         self.write.keys.push((column, Box::new(value)));
         self
     }

@@ -1,8 +1,6 @@
 //! Commands one at a time.
 
-use messina::{
-    AggregateId, CommandError, CommandHandler, ConflictRetry, CorrelationId, StoreError,
-};
+use messina::{AggregateId, CommandError, CommandHandler, CorrelationId, StoreError};
 
 use super::tables;
 use crate::support::{Account, AccountCommand, AccountEvent, TestDb};
@@ -106,7 +104,7 @@ async fn an_expected_version_that_is_not_met_is_a_conflict() {
 #[tokio::test]
 async fn a_commit_too_large_for_a_batch_is_refused_before_it_is_reserved() {
     let db = TestDb::start().await;
-    let accounts = handler(&db).await.conflict_retry(ConflictRetry::default());
+    let accounts = handler(&db).await;
     let id = AggregateId::new();
     accounts.execute(id, open("ann")).await.unwrap();
     let error =

@@ -38,7 +38,8 @@ fn write_timeout(write_type: &'static str) -> CqlError {
 
 /// Stops a writer between reservation and batch; the account has two pending deposits then.
 async fn leave_pending(db: &TestDb, accounts: &CommandHandler<Account>, id: AggregateId) {
-    inject(db, BATCH, 1000, FaultAction::FailBefore(write_timeout("BATCH_LOG")));
+    // If the batch is sent at all, it does not arrive in this test's time.
+    inject(db, BATCH, 1, FaultAction::Delay(Duration::from_secs(3600)));
     let writing = accounts.clone();
     let writer = tokio::spawn(async move {
         writing.execute(id, AccountCommand::DepositMany { times: 2 }).await.map(|_| ())
@@ -51,8 +52,7 @@ async fn leave_pending(db: &TestDb, accounts: &CommandHandler<Account>, id: Aggr
     until("the reservation is there", || async { db.count(&head).await == 1 }).await;
     writer.abort();
     assert!(writer.await.unwrap_err().is_cancelled());
-    db.node().faults().clear();
-    assert_eq!(tables::both(db, id).await.0.len(), 1, "the batch has not been sent");
+    assert_eq!(tables::both(db, id).await.0.len(), 1, "the batch has not arrived");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,7 +32,7 @@ async fn an_aggregate_without_events_is_new() {
 #[tokio::test]
 async fn an_event_that_cannot_be_read_is_named() {
     let db = TestDb::start().await;
-    let accounts = CommandHandler::<Account>::new(db.store().await);
+    let accounts = CommandHandler::<Account>::builder(db.store().await).cache_capacity(0).build();
     let cases = [
         ("event_data = '{\"cents\":\"many\"}'", "does not deserialize"),
         ("event_type = 'MoneyBurned'", "unknown event type \"MoneyBurned\""),

@@ -1,56 +1,75 @@
-//! Commands: load, decide, append, and again when another writer was faster.
+//! The handler of an aggregate type's commands.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::aggregate::{Aggregate, Loaded};
+use crate::command::cache::RecentAggregates;
+use crate::command::keyed_lock::KeyedLocks;
+use crate::command::{CommandError, ConflictRetry};
 use crate::event::{DomainEvent, EventEnvelope, Metadata};
 use crate::ids::{AggregateId, CausationId, CommitId, CorrelationId, EventId};
 use crate::store::{Append, Backoff, EventStore, NewEvent, StoreError};
 
-/// How often a decision is made again after a conflict, and how long between.
-#[derive(Debug, Clone)]
-pub struct ConflictRetry {
-    /// Attempts in all, the first included. 20: each round of a race has one winner, so this
-    /// many writers may meet on one aggregate before any of them gives up.
-    pub attempts: u32,
-    /// Delay after the first conflict; doubles from there, jittered. 5 ms: about two round
-    /// trips of the winner.
-    pub first_delay: Duration,
-    /// Longest delay.
-    pub max_delay: Duration,
-}
-
-impl Default for ConflictRetry {
-    fn default() -> Self {
-        Self {
-            attempts: 20,
-            first_delay: Duration::from_millis(5),
-            max_delay: Duration::from_millis(200),
-        }
-    }
-}
-
 /// Handles the commands of one type of aggregate. Cloning gives another handle.
+///
+/// Commands on one aggregate queue up inside a handler, since of two that race one would
+/// have to decide again. Recent aggregates are kept in memory, which saves loading them;
+/// the reservation alone decides, so one that has changed elsewhere costs a retry.
 pub struct CommandHandler<A> {
+    inner: Arc<Inner<A>>,
+}
+
+struct Inner<A> {
     store: EventStore,
     retry: ConflictRetry,
-    aggregate: PhantomData<fn() -> A>,
+    locks: KeyedLocks,
+    cache: RecentAggregates<A>,
 }
 
 impl<A> Clone for CommandHandler<A> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), retry: self.retry.clone(), aggregate: PhantomData }
+        Self { inner: Arc::clone(&self.inner) }
     }
 }
 
 impl<A> fmt::Debug for CommandHandler<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CommandHandler").field("store", &self.store).finish_non_exhaustive()
+        f.debug_struct("CommandHandler").field("store", &self.inner.store).finish_non_exhaustive()
+    }
+}
+
+/// A handler to be made. See [`CommandHandler::builder`].
+#[derive(Debug)]
+#[must_use]
+pub struct HandlerBuilder<A> {
+    store: EventStore,
+    retry: ConflictRetry,
+    cache: usize,
+    aggregate: PhantomData<fn() -> A>,
+}
+
+impl<A: Aggregate> HandlerBuilder<A> {
+    /// How conflicts are met.
+    pub fn conflict_retry(mut self, retry: ConflictRetry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// How many recent aggregates are kept in memory; 0: none. 10 000 unless set.
+    pub fn cache_capacity(mut self, aggregates: usize) -> Self {
+        self.cache = aggregates;
+        self
+    }
+
+    /// The handler.
+    pub fn build(self) -> CommandHandler<A> {
+        let HandlerBuilder { store, retry, cache, .. } = self;
+        let (locks, cache) = (KeyedLocks::default(), RecentAggregates::new(cache));
+        CommandHandler { inner: Arc::new(Inner { store, retry, locks, cache }) }
     }
 }
 
@@ -67,50 +86,21 @@ pub struct Reply<A: Aggregate> {
     pub commit_id: Option<CommitId>,
 }
 
-/// Why a command was not carried out.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CommandError<E: std::error::Error + 'static> {
-    /// The domain refused. Nothing was written.
-    #[error("rejected: {0}")]
-    Rejected(#[source] E),
-    /// The aggregate was not at the expected version, or others were faster in every
-    /// attempt. Nothing was written.
-    #[error(
-        "conflict on aggregate {aggregate_id}: expected version {expected}, found {actual} \
-         (attempts: {attempts})"
-    )]
-    Conflict {
-        /// Which aggregate.
-        aggregate_id: AggregateId,
-        /// The version asked for, or decided on last.
-        expected: i64,
-        /// The version found.
-        actual: i64,
-        /// How often it was tried.
-        attempts: u32,
-    },
-    /// The store's other errors; [`StoreError::Indeterminate`] alone leaves open whether the
-    /// command was carried out.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 impl<A: Aggregate> CommandHandler<A> {
-    /// A handler with the default [`ConflictRetry`].
+    /// A handler with default settings.
     pub fn new(store: EventStore) -> Self {
-        Self { store, retry: ConflictRetry::default(), aggregate: PhantomData }
+        Self::builder(store).build()
     }
 
-    /// Sets how conflicts are met.
-    pub fn conflict_retry(mut self, retry: ConflictRetry) -> Self {
-        self.retry = retry;
-        self
+    /// A handler to be set up.
+    pub fn builder(store: EventStore) -> HandlerBuilder<A> {
+        let retry = ConflictRetry::default();
+        HandlerBuilder { store, retry, cache: 10_000, aggregate: PhantomData }
     }
 
     /// The store.
     pub fn store(&self) -> &EventStore {
-        &self.store
+        &self.inner.store
     }
 
     /// A command to be awaited, after its circumstances have been told:
@@ -195,33 +185,42 @@ impl<'h, A: Aggregate> Execute<'h, A> {
     }
 
     async fn run(self) -> Result<Reply<A>, CommandError<A::Error>> {
-        let Execute { handler, id, .. } = &self;
-        let (id, store, retry) = (*id, &handler.store, &handler.retry);
+        let Inner { store, retry, locks, cache } = &*self.handler.inner;
+        let id = self.id;
+        let _queued = locks.lock(id).await;
         let mut backoff = Backoff::new(retry.first_delay, retry.max_delay);
-        let mut loaded = store.load::<A>(id).await?;
+        let (mut loaded, mut may_be_stale) = match cache.take(id) {
+            Some(loaded) => (loaded, true),
+            None => (store.load::<A>(id).await?, false),
+        };
         let mut attempts = 0;
         loop {
-            attempts += 1;
-            let conflict = |expected, actual| CommandError::Conflict {
-                aggregate_id: id,
-                expected,
-                actual,
-                attempts,
+            let decision = self.decide(&loaded);
+            // Only what is appended is checked by the reservation: anything else must not
+            // rest on what is remembered.
+            if may_be_stale && !matches!(&decision, Ok(events) if !events.is_empty()) {
+                may_be_stale = false;
+                store.refresh(&mut loaded).await?;
+                continue;
+            }
+            if let Err(CommandError::Conflict { expected, actual, .. }) = &decision
+                && expected > actual
+                && store.complete_pending(id).await?.is_some()
+            {
+                // The expected version was reserved and not written yet.
+                store.refresh(&mut loaded).await?;
+                continue;
+            }
+            let events = match decision {
+                Ok(events) if !events.is_empty() => events,
+                other => {
+                    cache.put(&loaded);
+                    other?;
+                    let Loaded { version, state, .. } = loaded;
+                    return Ok(Reply { version, events: Vec::new(), state, commit_id: None });
+                }
             };
-            if let Some(expected) = self.expected_version.filter(|v| *v != loaded.version) {
-                // It may be reserved and not written yet.
-                if expected > loaded.version && store.complete_pending(id).await?.is_some() {
-                    store.refresh(&mut loaded).await?;
-                }
-                if expected != loaded.version {
-                    return Err(conflict(expected, loaded.version));
-                }
-            }
-            let events = loaded.state.handle(&self.command).map_err(CommandError::Rejected)?;
-            if events.is_empty() {
-                let Loaded { version, state, .. } = loaded;
-                return Ok(Reply { version, events: Vec::new(), state, commit_id: None });
-            }
+            attempts += 1;
             match store.append(self.append_of(&loaded, &events)?).await {
                 Ok(committed) => {
                     let envelopes: Vec<EventEnvelope<A::Event>> = committed
@@ -233,6 +232,8 @@ impl<'h, A: Aggregate> Execute<'h, A> {
                     for envelope in &envelopes {
                         loaded.apply(envelope);
                     }
+                    loaded.last_write_time = committed.write_time;
+                    cache.put(&loaded);
                     return Ok(Reply {
                         version: loaded.version,
                         events: envelopes,
@@ -241,10 +242,13 @@ impl<'h, A: Aggregate> Execute<'h, A> {
                     });
                 }
                 Err(StoreError::Conflict { expected, actual, .. }) => {
-                    if attempts >= retry.attempts || self.expected_version.is_some() {
-                        return Err(conflict(expected, actual));
+                    // With a remembered state a conflict is no race, only news.
+                    if !std::mem::take(&mut may_be_stale) {
+                        if attempts >= retry.attempts {
+                            return Err(conflict(id, expected, actual, attempts));
+                        }
+                        backoff.wait().await;
                     }
-                    backoff.wait().await;
                     store.refresh(&mut loaded).await?;
                     if loaded.version < actual {
                         // Reserved, but not written: its writer is slow or gone.
@@ -254,6 +258,16 @@ impl<'h, A: Aggregate> Execute<'h, A> {
                 }
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// What the domain makes of the command, if the version is the expected one.
+    fn decide(&self, loaded: &Loaded<A>) -> Result<Vec<A::Event>, CommandError<A::Error>> {
+        match self.expected_version {
+            Some(expected) if expected != loaded.version => {
+                Err(conflict(self.id, expected, loaded.version, 0))
+            }
+            _ => loaded.state.handle(&self.command).map_err(CommandError::Rejected),
         }
     }
 
@@ -281,6 +295,15 @@ impl<'h, A: Aggregate> Execute<'h, A> {
             causation_id: self.causation_id,
         })
     }
+}
+
+fn conflict<E: std::error::Error>(
+    aggregate_id: AggregateId,
+    expected: i64,
+    actual: i64,
+    attempts: u32,
+) -> CommandError<E> {
+    CommandError::Conflict { aggregate_id, expected, actual, attempts }
 }
 
 impl<'h, A: Aggregate> IntoFuture for Execute<'h, A> {
