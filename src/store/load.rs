@@ -1,6 +1,7 @@
 //! Reading aggregates: their events in order, folded into state.
 
 use std::ops::ControlFlow;
+use std::time::SystemTime;
 
 use scylla::response::PagingState;
 
@@ -24,13 +25,71 @@ impl EventStore {
         Ok(loaded)
     }
 
+    /// The aggregate as it was after `version` events; all of them if it has fewer.
+    ///
+    /// # Errors
+    /// As [`EventStore::load`].
+    pub async fn load_at<A: Aggregate>(
+        &self,
+        id: AggregateId,
+        version: i64,
+    ) -> Result<Loaded<A>, StoreError> {
+        let mut loaded = Loaded::new(id);
+        self.fold(&mut loaded, version, i64::MAX).await?;
+        Ok(loaded)
+    }
+
+    /// The aggregate as it was at `time`: with the events committed until then.
+    ///
+    /// # Errors
+    /// As [`EventStore::load`].
+    pub async fn load_as_of<A: Aggregate>(
+        &self,
+        id: AggregateId,
+        time: SystemTime,
+    ) -> Result<Loaded<A>, StoreError> {
+        let until = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
+        let mut loaded = Loaded::new(id);
+        self.fold(&mut loaded, i64::MAX, i64::try_from(until).unwrap_or(i64::MAX)).await?;
+        Ok(loaded)
+    }
+
+    /// Whether the aggregate has any events.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not answer.
+    pub async fn exists(&self, id: AggregateId) -> Result<bool, StoreError> {
+        let operation = "looking for an aggregate";
+        let result = self
+            .inner
+            .session
+            .execute_unpaged(&self.inner.statements.read_written, (id.0, 1_i64))
+            .await
+            .map_err(unavailable(operation))?;
+        Ok(result.into_rows_result().map_err(unavailable(operation))?.rows_num() > 0)
+    }
+
     /// Takes in what happened since `loaded` was loaded.
     ///
     /// # Errors
     /// As [`EventStore::load`]; `loaded` has taken in the events before the one at fault.
     pub async fn refresh<A: Aggregate>(&self, loaded: &mut Loaded<A>) -> Result<(), StoreError> {
+        self.fold(loaded, i64::MAX, i64::MAX).await
+    }
+
+    /// Takes in the events up to this version and time (µs since 1970).
+    async fn fold<A: Aggregate>(
+        &self,
+        loaded: &mut Loaded<A>,
+        version: i64,
+        until: i64,
+    ) -> Result<(), StoreError> {
         let after = loaded.version;
-        self.read_events(loaded.id, after, i64::MAX, |envelope, write_time| {
+        self.read_events(loaded.id, after, version, |envelope, write_time| {
+            // Times increase along an aggregate: what follows is later still.
+            if envelope.committed_at > until {
+                return Ok(ControlFlow::Break(()));
+            }
             if *envelope.aggregate_type != *A::TYPE {
                 return Err(StoreError::Corrupt {
                     aggregate_id: envelope.aggregate_id,
@@ -43,7 +102,7 @@ impl EventStore {
             loaded.version = envelope.sequence_number;
             loaded.last_committed_at = envelope.committed_at;
             loaded.last_write_time = write_time;
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })
         .await
     }
@@ -61,20 +120,20 @@ impl EventStore {
         let mut events = Vec::new();
         self.read_events(id, after, up_to, |envelope, _| {
             events.push(envelope.clone());
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })
         .await?;
         Ok(events)
     }
 
-    /// Gives each event in `(after, up_to]` with its write time to `take`, and checks that
-    /// none is missing in between.
+    /// Gives each event in `(after, up_to]` with its write time to `take`, until that has
+    /// enough, and checks that none is missing in between.
     async fn read_events(
         &self,
         id: AggregateId,
         after: i64,
         up_to: i64,
-        mut take: impl FnMut(&EventEnvelope, i64) -> Result<(), StoreError>,
+        mut take: impl FnMut(&EventEnvelope, i64) -> Result<ControlFlow<()>, StoreError>,
     ) -> Result<(), StoreError> {
         let operation = "loading events";
         let mut previous: Option<EventEnvelope> = None;
@@ -98,7 +157,9 @@ impl EventStore {
                 }
                 let write_time = row.write_time.unwrap_or(0);
                 let envelope = row.envelope(previous.as_ref()).map_err(corrupt)?;
-                take(&envelope, write_time)?;
+                if take(&envelope, write_time)?.is_break() {
+                    return Ok(());
+                }
                 last = sequence_number;
                 previous = Some(envelope);
             }

@@ -30,6 +30,27 @@ async fn an_aggregate_without_events_is_new() {
 }
 
 #[tokio::test]
+async fn an_aggregate_is_loaded_as_it_was() {
+    let db = TestDb::start().await;
+    let store = db.store().await;
+    let accounts = CommandHandler::<Account>::new(store.clone());
+    let id = AggregateId::new();
+    assert!(!store.exists(id).await.unwrap());
+    accounts.execute(id, AccountCommand::Open { owner: "ann".to_owned() }).await.unwrap();
+    let reply = accounts.execute(id, AccountCommand::DepositMany { times: 9 }).await.unwrap();
+    assert!(store.exists(id).await.unwrap());
+    let fifth = &reply.events[3];
+    let loaded = store.load_at::<Account>(id, 5).await.unwrap();
+    assert_eq!((loaded.version, loaded.state.balance), (5, 4));
+    assert_eq!(store.load_at::<Account>(id, 99).await.unwrap().version, 10);
+    let at = |micros: i64| std::time::UNIX_EPOCH + Duration::from_micros(micros as u64);
+    let loaded = store.load_as_of::<Account>(id, at(fifth.committed_at)).await.unwrap();
+    assert_eq!((loaded.version, loaded.state.balance), (5, 4));
+    let before = store.load_as_of::<Account>(id, at(fifth.committed_at - 1)).await.unwrap();
+    assert_eq!(before.version, 4);
+}
+
+#[tokio::test]
 async fn an_event_that_cannot_be_read_is_named() {
     let db = TestDb::start().await;
     let accounts = CommandHandler::<Account>::builder(db.store().await).cache_capacity(0).build();
