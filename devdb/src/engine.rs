@@ -1,5 +1,7 @@
 //! The database behind the protocol: what `wire` calls.
 
+mod generations;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Weak};
@@ -10,7 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-use crate::cdc::{Cdc, GenerationInfo, LogFaults};
+use crate::cdc::{Cdc, LogFaults};
 use crate::error::{CqlError, ErrorKind, Result};
 use crate::execute::{Executor, Item, TimeUuids, WriteParameters};
 use crate::parse::ast::Statement;
@@ -116,7 +118,7 @@ impl Engine {
             let statement = parse_statement(&text)?.statement;
             self.change_schema(&statement, None, true)?;
         }
-        let generations = self.executor.cdc.generations();
+        let generations = self.executor.cdc.streams().generations();
         let identity = Identity {
             cluster_name: self.config.cluster_name.clone(),
             address: self.config.address,
@@ -333,18 +335,6 @@ impl Engine {
         &self.executor.db
     }
 
-    /// Begins a generation of other CDC streams after `delay`, as ScyllaDB does when nodes
-    /// join.
-    pub fn new_cdc_generation(&self, delay: Duration) -> Result<GenerationInfo> {
-        let generation = self.executor.cdc.new_generation(delay);
-        let catalog = self.catalog.load();
-        let timestamp = self.executor.clock.now_micros();
-        for mutation in system::generation_mutations(&catalog, &generation, timestamp)? {
-            self.executor.db.apply(&mutation)?;
-        }
-        Ok(generation)
-    }
-
     fn change_schema(
         &self,
         statement: &Statement,
@@ -368,10 +358,12 @@ impl Engine {
         for table in &edit.altered {
             self.executor.db.alter_table(table);
         }
+        self.open_streams(&edit)?;
         self.catalog.store(edit.catalog.clone());
         for table in &edit.dropped {
             self.executor.db.drop_table(table.id);
         }
+        self.close_streams(&edit)?;
         // Statements resolved against the old definitions must not be used again.
         let changed: Vec<Uuid> =
             edit.altered.iter().chain(&edit.dropped).map(|table| table.id).collect();

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -10,10 +9,11 @@ use rand::Rng;
 use uuid::Uuid;
 
 use super::faults::LogFaults;
-use super::generation::{GenerationInfo, generate, generation_for, random_tokens};
+use super::generation::generation_for;
 use super::images::{Affected, States, logged_elements};
 use super::log_table::{LogLayout, LoggedColumn};
 use super::split::{Change, records};
+use super::streams::Streams;
 use crate::error::Result;
 use crate::schema::{CdcOptions, Partitioner, PreimageMode, Table};
 use crate::store::mutation::{
@@ -38,57 +38,32 @@ mod operation {
     pub(super) const POSTIMAGE: i8 = 9;
 }
 
-/// How long before the node's start its first generation began: a real node has had one
-/// since its first boot.
-const FIRST_GENERATION_AGE_MILLIS: i64 = 60_000;
-
 /// Of which definitions a layout was made: a table only ever gets new column ids.
 type LayoutVersion = (Uuid, usize, ColumnId, usize, ColumnId);
 
-/// The node's generations of streams, and how changes become log rows.
+/// The node's streams, and how changes become log rows.
 #[derive(Debug)]
 pub struct Cdc {
-    tokens: Vec<i64>,
-    generations: RwLock<Vec<Arc<GenerationInfo>>>,
+    streams: Streams,
     layouts: RwLock<HashMap<Uuid, (LayoutVersion, Arc<LogLayout>)>>,
-    clock: Arc<Clock>,
     faults: Arc<LogFaults>,
 }
 
 impl Cdc {
     /// With a first generation that began a minute ago and has one stream for each vnode.
     pub fn new(vnodes: usize, clock: Arc<Clock>, faults: Arc<LogFaults>) -> Self {
-        let tokens = random_tokens(vnodes);
-        let first = generate(clock.now_millis() - FIRST_GENERATION_AGE_MILLIS, &tokens);
-        Self {
-            tokens,
-            generations: RwLock::new(vec![Arc::new(first)]),
-            layouts: RwLock::default(),
-            clock,
-            faults,
-        }
+        Self { streams: Streams::new(vnodes, clock), layouts: RwLock::default(), faults }
     }
 
-    /// The node's tokens (`system.local.tokens`), one for each vnode.
-    pub fn tokens(&self) -> &[i64] {
-        &self.tokens
+    /// Which streams there are.
+    pub fn streams(&self) -> &Streams {
+        &self.streams
     }
 
-    /// All generations, the oldest first.
-    pub fn generations(&self) -> Vec<GenerationInfo> {
-        self.generations.read().iter().map(|generation| (**generation).clone()).collect()
-    }
-
-    /// Adds a generation with other streams that begins after `delay`; returns it. Writes
-    /// whose timestamps are later go to it.
-    pub fn new_generation(&self, delay: Duration) -> GenerationInfo {
-        let mut generations = self.generations.write();
-        let delay = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX / 2);
-        let wanted = self.clock.now_millis().saturating_add(delay);
-        let time = generations.last().map_or(wanted, |last| wanted.max(last.time + 1));
-        let generation = generate(time, &self.tokens);
-        generations.push(Arc::new(generation.clone()));
-        generation
+    /// Forgets a log table that is gone. True: it had streams of its own.
+    pub fn forget(&self, log: Uuid) -> bool {
+        self.layouts.write().remove(&log);
+        self.streams.close_table(log)
     }
 
     fn layout(&self, base: &Table, log: &Table) -> Result<Arc<LogLayout>> {
@@ -132,7 +107,7 @@ impl Cdc {
         let records = records(mutation);
 
         // All streams first: nothing is logged of a write that is refused in part.
-        let generations = self.generations.read().clone();
+        let generations = self.streams.of(log.id);
         let mut streams: Vec<Bytes> = Vec::with_capacity(records.len());
         for record in &records {
             let generation = generation_for(&generations, record.timestamp, now_micros)?;

@@ -9,13 +9,16 @@ use crate::error::{CqlError, Result};
 /// generation still takes writes. Source: ScyllaDB, cdc/generation.cc, `get_generation_leeway`.
 const LEEWAY_MICROS: i64 = 5_000_000;
 
+/// Tablets that a table has at most. It is a memory bound of this node.
+pub const MAX_TABLETS: usize = 1 << 12;
+
 /// A generation as `system_distributed.cdc_generation_timestamps` and
-/// `cdc_streams_descriptions_v2` show it.
+/// `cdc_streams_descriptions_v2` show it, or `system.cdc_timestamps` and `cdc_streams`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GenerationInfo {
     /// When it begins, milliseconds since 1970 (the column `time`).
     pub time: i64,
-    /// For each vnode: its last token (`range_end`) and its streams, sorted by token.
+    /// For each vnode or tablet: its last token (`range_end`) and its streams, sorted by token.
     pub streams: Vec<(i64, Vec<Bytes>)>,
 }
 
@@ -24,7 +27,7 @@ impl GenerationInfo {
         self.time.saturating_mul(1000)
     }
 
-    /// The stream of a token: that of the vnode that owns it (the first one's range goes
+    /// The stream of a token: that of the vnode or tablet that owns it (the first one's range goes
     /// around the ring's end).
     pub(super) fn stream(&self, token: i64) -> Option<&Bytes> {
         let index = self.streams.partition_point(|(end, _)| *end < token);
@@ -71,6 +74,22 @@ pub(super) fn generate(time: i64, tokens: &[i64]) -> GenerationInfo {
             (*end, vec![stream_id(first, vnode)])
         })
         .collect();
+    GenerationInfo { time, streams }
+}
+
+/// The last tokens of so many tablets, rounded up to a power of two: they share the ring
+/// evenly. Source: ScyllaDB, locator/tablets.cc, `get_last_token`.
+fn tablet_tokens(tablets: usize) -> Vec<i64> {
+    let bits = tablets.clamp(1, MAX_TABLETS).next_power_of_two().trailing_zeros();
+    (1..=1u128 << bits).map(|i| (((i << (64 - bits)) - 1) as u64 ^ 1 << 63) as i64).collect()
+}
+
+/// A table's generation with a new stream for each tablet. Source: ScyllaDB,
+/// cdc/generation.cc, `create_table_streams_mutation`: the stream's token is the tablet's
+/// last one, its index 0.
+pub(super) fn generate_tablets(time: i64, tablets: usize) -> GenerationInfo {
+    let streams =
+        tablet_tokens(tablets).into_iter().map(|last| (last, vec![stream_id(last, 0)])).collect();
     GenerationInfo { time, streams }
 }
 
@@ -153,6 +172,22 @@ mod tests {
         assert_eq!(generation.stream(i64::MAX), Some(&generation.streams[0].1[0]));
         let single = generate(1, &[7]);
         assert_eq!(single.stream(-9), single.stream(9));
+    }
+
+    #[test]
+    fn every_token_has_the_stream_of_its_tablet() {
+        assert_eq!(tablet_tokens(1), [i64::MAX]);
+        assert_eq!(tablet_tokens(2), [-1, i64::MAX]);
+        assert_eq!(tablet_tokens(3), [i64::MIN / 2 - 1, -1, i64::MAX / 2, i64::MAX]);
+        assert_eq!(tablet_tokens(usize::MAX).len(), MAX_TABLETS);
+        let generation = generate_tablets(1, 4);
+        for (last, streams) in &generation.streams {
+            let stream = &streams[0];
+            assert_eq!(stream[..8], last.to_be_bytes());
+            assert_eq!(stream[15] & 0xf, 1);
+            assert_eq!(generation.stream(*last), Some(stream));
+            assert_ne!(generation.stream(last.wrapping_add(1)), Some(stream));
+        }
     }
 
     #[test]

@@ -5,9 +5,11 @@ mod generation;
 mod images;
 mod log_table;
 mod split;
+mod streams;
 pub use augment::Cdc;
 pub use faults::LogFaults;
-pub use generation::GenerationInfo;
+pub use generation::{GenerationInfo, MAX_TABLETS};
 pub use log_table::{LOG_SUFFIX, log_columns, log_name};
+pub use streams::Streams;
 #[cfg(test)]
 mod tests;

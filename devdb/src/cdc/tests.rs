@@ -389,12 +389,12 @@ fn a_refused_write_logs_nothing_and_a_new_generation_takes_later_writes() {
     assert!(augment(&both, node.now).is_err());
 
     let before = augment(&at(node.now), node.now).unwrap();
-    let generation = node.cdc.new_generation(std::time::Duration::from_secs(2));
+    let generation = node.cdc.streams().new_generation(std::time::Duration::from_secs(2));
     let after = augment(&at(generation.time * 1000), node.now).unwrap();
     assert_ne!(before[0].key, after[0].key);
     assert!(generation.streams.iter().any(|(_, streams)| streams[0] == after[0].key.0));
     assert_eq!(augment(&at(node.now), node.now).unwrap()[0].key, before[0].key);
-    assert_eq!(node.cdc.generations().len(), 2);
+    assert_eq!(node.cdc.streams().generations().len(), 2);
 }
 
 #[test]

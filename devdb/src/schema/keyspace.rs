@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::ddl::{DdlContext, SchemaEdit, check_modifiable, check_name};
 use super::model::Keyspace;
 use super::options::{map_of, text_of};
+use crate::cdc::MAX_TABLETS;
 use crate::error::{CqlError, ErrorKind, Result};
 use crate::parse::ast::{CreateKeyspace, OptionValue};
 
@@ -25,6 +26,9 @@ pub(super) fn create(
         name: name.clone(),
         replication: BTreeMap::new(),
         durable_writes: true,
+        // ScyllaDB's default for new keyspaces is a setting (`tablets_mode_for_new_keyspaces`).
+        // Here it is vnodes: what clients expect of the version that the node gives itself.
+        tablets: None,
         tables: BTreeMap::new(),
         types: BTreeMap::new(),
     };
@@ -101,7 +105,15 @@ fn apply_options(
                     }
                 };
             }
-            "tablets" if context.knows_tablets => check_tablets(&map_of(name, value)?)?,
+            "tablets" if context.knows_tablets => {
+                let tablets = initial_tablets(&map_of(name, value)?, keyspace.tablets)?;
+                if !creating && tablets.is_some() != keyspace.tablets.is_some() {
+                    return Err(CqlError::invalid(
+                        "Cannot alter replication strategy vnode/tablets flavor",
+                    ));
+                }
+                keyspace.tablets = tablets;
+            }
             "storage" => {
                 let storage = map_of(name, value)?;
                 if storage.get("type").map(String::as_str) != Some("LOCAL") || storage.len() != 1 {
@@ -114,27 +126,47 @@ fn apply_options(
     if creating && !replicated {
         return Err(CqlError::config("Missing mandatory option: replication".to_owned()));
     }
-    Ok(())
+    let strategy = keyspace.replication.get("class").and_then(|class| class.strip_prefix(LOCATOR));
+    match strategy {
+        Some(strategy) if keyspace.tablets.is_some() && strategy != "NetworkTopologyStrategy" => {
+            Err(CqlError::config(format!("{strategy} doesn't support tablet replication")))
+        }
+        _ => Ok(()),
+    }
 }
 
-/// The node keeps every keyspace on vnodes, which is also what ScyllaDB does with
-/// `enabled: false`.
-fn check_tablets(tablets: &BTreeMap<String, String>) -> Result<()> {
-    for (key, value) in tablets {
-        match key.as_str() {
-            "enabled" if matches!(value.as_str(), "true" | "false") => {}
-            "enabled" => {
-                return Err(CqlError::config(format!(
-                    "Tablets enabled value must be true or false; found: {value}"
-                )));
-            }
-            "initial" => return Err(CqlError::unsupported("tablets = {'initial': …}")),
-            _ => {
-                return Err(CqlError::config(format!("Unrecognized tablets option {key}")));
-            }
-        }
+/// How many tablets a table begins with, 0 for the node to decide; `None`: vnodes.
+/// Source: ScyllaDB, cql3/statements/ks_prop_defs.cc, `get_initial_tablets`.
+fn initial_tablets(
+    tablets: &BTreeMap<String, String>,
+    default: Option<u32>,
+) -> Result<Option<u32>> {
+    if let Some(unknown) = tablets.keys().find(|key| *key != "enabled" && *key != "initial") {
+        return Err(CqlError::config(format!("Unrecognized tablets option {unknown}")));
     }
-    Ok(())
+    let mut initial = default;
+    match tablets.get("enabled").map(String::as_str) {
+        Some("true") => initial = Some(0),
+        Some("false") => return Ok(None),
+        Some(value) => {
+            return Err(CqlError::config(format!(
+                "Tablets enabled value must be true or false; found: {value}"
+            )));
+        }
+        None => {}
+    }
+    if let Some(text) = tablets.get("initial") {
+        let number = text.parse::<u32>().map_err(|_| {
+            CqlError::config(format!("Initial tablets value should be numeric; found {text}"))
+        })?;
+        if number as usize > MAX_TABLETS {
+            return Err(CqlError::config(format!(
+                "Initial tablets value should be at most {MAX_TABLETS}; found {text}"
+            )));
+        }
+        initial = Some(number);
+    }
+    Ok(initial)
 }
 
 fn replication(

@@ -25,6 +25,9 @@ pub struct Keyspace {
     pub replication: BTreeMap<String, String>,
     /// `durable_writes`.
     pub durable_writes: bool,
+    /// `tablets = {…}`: how many its tables begin with, 0 for the node to decide; `None` for
+    /// a keyspace on vnodes.
+    pub tablets: Option<u32>,
     /// Tables by name, CDC log tables included.
     pub tables: BTreeMap<String, Arc<Table>>,
     /// User-defined types by name.

@@ -2,7 +2,7 @@
 //!
 //! Source: ScyllaDB 5.1, db/system_keyspace.cc, db/schema_tables.cc,
 //! db/system_distributed_keyspace.cc: the tables and columns that drivers, cqlsh and
-//! scylla-cdc read.
+//! scylla-cdc read. Of tablets and their streams: ScyllaDB 2025.4.
 
 /// Creates the system's keyspaces and tables.
 pub fn statements(knows_tablets: bool) -> Vec<String> {
@@ -88,5 +88,17 @@ pub fn statements(knows_tablets: bool) -> Vec<String> {
         "CREATE TABLE system_schema.scylla_keyspaces (keyspace_name text PRIMARY KEY, {tablets}\
          storage_options frozen<map<text, text>>, storage_type text)"
     ));
+    if knows_tablets {
+        statements.extend([
+            "CREATE TABLE system.cdc_timestamps (keyspace_name text, table_name text, \
+             timestamp timestamp, PRIMARY KEY ((keyspace_name, table_name), timestamp)) \
+             WITH CLUSTERING ORDER BY (timestamp DESC)"
+                .to_owned(),
+            "CREATE TABLE system.cdc_streams (keyspace_name text, table_name text, \
+             timestamp timestamp, stream_state tinyint, stream_id blob, \
+             PRIMARY KEY ((keyspace_name, table_name), timestamp, stream_state, stream_id))"
+                .to_owned(),
+        ]);
+    }
     statements
 }

@@ -6,7 +6,10 @@ mod rows;
 mod schema_tables;
 
 pub use definitions::statements;
-pub use generations::mutations as generation_mutations;
+pub use generations::{
+    forget_tablet_mutations, mutations as generation_mutations,
+    tablet_mutations as tablet_generation_mutations,
+};
 pub use local::{
     Identity, RACK, mutations as identity_mutations, schema_version as schema_version_mutation,
 };

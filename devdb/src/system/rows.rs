@@ -26,6 +26,10 @@ pub fn int(value: i32) -> Bytes {
     Bytes::copy_from_slice(&value.to_be_bytes())
 }
 
+pub fn tinyint(value: i8) -> Bytes {
+    Bytes::copy_from_slice(&value.to_be_bytes())
+}
+
 pub fn bigint(value: i64) -> Bytes {
     Bytes::copy_from_slice(&value.to_be_bytes())
 }

@@ -17,7 +17,7 @@ const CDC_PARTITIONER: &str = "com.scylladb.dht.CDCPartitioner";
 /// The rows of a keyspace, in place of those it had; of a dropped one, none.
 pub fn mutations(catalog: &Catalog, name: &str, timestamp: Timestamp) -> Result<Vec<Mutation>> {
     let keyspace = catalog.keyspaces.get(name);
-    let contents: [(&str, Vec<NamedValues<'_>>); 5] = match keyspace {
+    let contents: [(&str, Vec<NamedValues<'_>>); 6] = match keyspace {
         // What describes a table before the table: who finds it finds its columns.
         Some(keyspace) => [
             ("types", types(keyspace)),
@@ -31,9 +31,10 @@ pub fn mutations(catalog: &Catalog, name: &str, timestamp: Timestamp) -> Result<
             ),
             ("scylla_tables", keyspace.tables.values().filter_map(scylla_table_row).collect()),
             ("tables", keyspace.tables.values().map(table_row).collect()),
+            ("scylla_keyspaces", scylla_keyspace_row(keyspace).into_iter().collect()),
             ("keyspaces", vec![keyspace_row(keyspace)]),
         ],
-        None => ["keyspaces", "tables", "scylla_tables", "columns", "types"]
+        None => ["keyspaces", "scylla_keyspaces", "tables", "scylla_tables", "columns", "types"]
             .map(|name| (name, Vec::new())),
     };
     let mut mutations = Vec::with_capacity(contents.len());
@@ -49,6 +50,13 @@ fn keyspace_row(keyspace: &Keyspace) -> NamedValues<'static> {
         ("durable_writes", boolean(keyspace.durable_writes)),
         ("replication", map(&keyspace.replication)),
     ]
+}
+
+/// Only keyspaces with something of ScyllaDB's own have a row. Who follows a CDC log knows
+/// by `initial_tablets` where to look for its streams.
+fn scylla_keyspace_row(keyspace: &Keyspace) -> Option<NamedValues<'static>> {
+    let initial = i32::try_from(keyspace.tablets?).unwrap_or(i32::MAX);
+    Some(vec![("initial_tablets", int(initial))])
 }
 
 fn table_row(table: &Arc<Table>) -> NamedValues<'static> {

@@ -11,5 +11,6 @@ mod paging;
 mod prepared;
 mod random;
 mod system;
+mod tablets;
 mod timestamps;
 mod tokens;
