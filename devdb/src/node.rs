@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
+use crate::cdc::GenerationInfo;
 use crate::engine::{Engine, EngineConfig};
 use crate::error::CqlError;
 use crate::faults::Faults;
@@ -42,11 +43,7 @@ pub struct Builder {
 
 impl Default for Builder {
     fn default() -> Self {
-        Self {
-            port: 0,
-            listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            engine: EngineConfig::default(),
-        }
+        Self { port: 0, listen: IpAddr::V4(Ipv4Addr::LOCALHOST), engine: EngineConfig::default() }
     }
 }
 
@@ -176,6 +173,30 @@ impl DevDb {
     /// The database behind the protocol.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
+    }
+
+    /// Begins a generation of other CDC streams after `delay`, for all tables in keyspaces on
+    /// vnodes. It stands for a node that joins the cluster.
+    ///
+    /// # Errors
+    /// When the node cannot write it down.
+    pub fn new_cdc_generation(&self, delay: Duration) -> Result<GenerationInfo, CqlError> {
+        self.engine.new_cdc_generation(delay)
+    }
+
+    /// Gives a table in a keyspace on tablets so many of them, and its CDC log a stream for
+    /// each, after `delay`. It stands for a table that has grown or shrunk.
+    ///
+    /// # Errors
+    /// When there is no such table, or it has no log or no tablets.
+    pub fn new_tablet_generation(
+        &self,
+        keyspace: &str,
+        table: &str,
+        tablets: usize,
+        delay: Duration,
+    ) -> Result<GenerationInfo, CqlError> {
+        self.engine.new_tablet_generation(keyspace, table, tablets, delay)
     }
 
     /// Stops the node and waits until its connections are closed and its port is free.

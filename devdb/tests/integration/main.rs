@@ -2,6 +2,7 @@
 mod cdc;
 mod common;
 mod faults;
+mod generations;
 mod program;
 mod protocol;
 mod schema;
