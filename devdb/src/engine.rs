@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::cdc::{Cdc, LogFaults};
 use crate::error::{CqlError, ErrorKind, Result};
 use crate::execute::{Executor, Item, TimeUuids, WriteParameters};
+use crate::journal::{Journal, JournalError, NodeState, Opened, Persisted};
 use crate::parse::ast::Statement;
 use crate::parse::parse_statement;
 use crate::plan::{ModifyPlan, Plan, Planned, plan};
@@ -84,27 +85,59 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// A new, empty node.
+    /// A new, empty node that keeps nothing.
     pub fn new(config: EngineConfig) -> Result<Arc<Engine>> {
+        let (db, clock) = (Arc::new(Database::new()), Arc::new(Clock::new()));
+        Self::start(config, db, clock, Persisted::default(), None)
+    }
+
+    /// The node of a data directory, and a new one if that is empty. Its tokens are those it
+    /// had before, whatever the configuration says.
+    pub fn recovered(config: EngineConfig, opened: Opened) -> Result<Arc<Engine>> {
+        let Opened { journal, database, clock, persisted } = opened;
+        Self::start(config, database, clock, persisted, Some(journal))
+    }
+
+    fn start(
+        config: EngineConfig,
+        db: Arc<Database>,
+        clock: Arc<Clock>,
+        persisted: Persisted,
+        journal: Option<Journal>,
+    ) -> Result<Arc<Engine>> {
         let (schema_changes, _) = broadcast::channel(1024);
-        let clock = Arc::new(Clock::new());
         let log_faults = Arc::new(LogFaults::default());
-        let cdc = Arc::new(Cdc::new(config.vnodes, clock.clone(), log_faults.clone()));
+        let (clock_of_cdc, faults) = (clock.clone(), log_faults.clone());
+        let is_new = persisted.node.is_none();
+        let (host_id, cdc) = match persisted.node {
+            Some(node) => (node.host_id, Cdc::restored(node.streams, clock_of_cdc, faults)),
+            None => (Uuid::new_v4(), Cdc::new(config.vnodes, clock_of_cdc, faults)),
+        };
+        let catalog = SharedCatalog::default();
+        catalog.store(persisted.catalog);
         let engine = Arc::new(Engine {
-            catalog: SharedCatalog::default(),
+            catalog,
             ddl: Mutex::new(()),
             executor: Executor {
-                db: Arc::new(Database::new()),
-                cdc,
+                db,
+                cdc: Arc::new(cdc),
                 clock,
                 uuids: TimeUuids::new(),
+                journal,
             },
             log_faults,
             prepared: RwLock::default(),
             schema_changes,
             config,
         });
-        engine.bootstrap()?;
+        engine.bootstrap(host_id)?;
+        if let Some(journal) = &engine.executor.journal
+            && is_new
+        {
+            let streams = engine.executor.cdc.streams().state();
+            journal.alone().node(NodeState { host_id, streams })?;
+            journal.force()?;
+        }
         let node = Arc::downgrade(&engine);
         std::thread::Builder::new()
             .name("messina-devdb-purge".to_owned())
@@ -113,7 +146,7 @@ impl Engine {
         Ok(engine)
     }
 
-    fn bootstrap(&self) -> Result<()> {
+    fn bootstrap(&self, host_id: Uuid) -> Result<()> {
         for text in system::statements(self.config.knows_tablets) {
             let statement = parse_statement(&text)?.statement;
             self.change_schema(&statement, None, true)?;
@@ -122,7 +155,7 @@ impl Engine {
         let identity = Identity {
             cluster_name: self.config.cluster_name.clone(),
             address: self.config.address,
-            host_id: Uuid::new_v4(),
+            host_id,
             tokens: generations
                 .first()
                 .map(|g| g.streams.iter().map(|(token, _)| *token).collect())
@@ -141,7 +174,7 @@ impl Engine {
         for mutation in &mutations {
             self.executor.db.apply(mutation)?;
         }
-        Ok(())
+        self.describe_tablets(&catalog)
     }
 
     /// PREPARE: resolves the statement and keeps it under its id.
@@ -255,6 +288,10 @@ impl Engine {
                 self.executor.batch(batch.kind, timestamp, &items, write)
             }
             Plan::Truncate(table) => {
+                let alone = self.executor.journal.as_ref().map(Journal::alone);
+                if let Some(alone) = &alone {
+                    alone.truncate(table.id)?;
+                }
                 self.executor.db.truncate(table.id);
                 Ok(Outcome::Void)
             }
@@ -315,6 +352,26 @@ impl Engine {
         self.executor.batch(batch.kind, None, &items, write)
     }
 
+    /// Returns when everything that was answered until now is as durable as asked for; at
+    /// once without a journal.
+    ///
+    /// # Errors
+    /// When the disk failed: what was written since is in doubt.
+    pub async fn settled(&self) -> Result<(), JournalError> {
+        match &self.executor.journal {
+            Some(journal) => journal.settled().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Writes what is left to the data directory and lets that go. Writes are refused from
+    /// then on.
+    pub fn close(&self) {
+        if let Some(journal) = &self.executor.journal {
+            journal.close();
+        }
+    }
+
     /// Every schema change from now on.
     pub fn subscribe_schema(&self) -> broadcast::Receiver<SchemaChange> {
         self.schema_changes.subscribe()
@@ -352,13 +409,19 @@ impl Engine {
         let Some(edit) = schema::apply(context, statement)? else {
             return Ok(None);
         };
+        self.open_streams(&edit)?;
+        // The node's own tables are made anew at each start.
+        let journal = self.executor.journal.as_ref().filter(|_| !internal);
+        let alone = journal.map(Journal::alone);
+        if let Some(alone) = &alone {
+            alone.schema(&edit, &self.executor.cdc.streams().state())?;
+        }
         for table in &edit.created {
             self.executor.db.create_table(table);
         }
         for table in &edit.altered {
             self.executor.db.alter_table(table);
         }
-        self.open_streams(&edit)?;
         self.catalog.store(edit.catalog.clone());
         for table in &edit.dropped {
             self.executor.db.drop_table(table.id);

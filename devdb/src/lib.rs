@@ -4,6 +4,7 @@ pub mod engine;
 pub mod error;
 pub mod execute;
 pub mod faults;
+pub mod journal;
 mod node;
 pub mod parse;
 pub mod plan;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -13,7 +14,7 @@ use super::generation::generation_for;
 use super::images::{Affected, States, logged_elements};
 use super::log_table::{LogLayout, LoggedColumn};
 use super::split::{Change, records};
-use super::streams::Streams;
+use super::streams::{Streams, StreamsState};
 use crate::error::Result;
 use crate::schema::{CdcOptions, Partitioner, PreimageMode, Table};
 use crate::store::mutation::{
@@ -53,6 +54,11 @@ impl Cdc {
     /// With a first generation that began a minute ago and has one stream for each vnode.
     pub fn new(vnodes: usize, clock: Arc<Clock>, faults: Arc<LogFaults>) -> Self {
         Self { streams: Streams::new(vnodes, clock), layouts: RwLock::default(), faults }
+    }
+
+    /// With the streams of an earlier run.
+    pub fn restored(streams: StreamsState, clock: Arc<Clock>, faults: Arc<LogFaults>) -> Self {
+        Self { streams: Streams::restored(streams, clock), layouts: RwLock::default(), faults }
     }
 
     /// Which streams there are.
@@ -165,13 +171,23 @@ impl Cdc {
         Ok(log_mutations)
     }
 
-    /// Writes what `augment` made, with the faults of log rows that are set.
-    pub fn publish(&self, db: &Database, log: Vec<Mutation>) -> Result<()> {
+    /// What `augment` made, with the faults of log rows that are set: each mutation with how
+    /// late it is.
+    pub fn with_faults(&self, log: Vec<Mutation>) -> Vec<(Mutation, Option<Duration>)> {
+        let mut writes = Vec::with_capacity(log.len());
         for mutation in log {
             if self.faults.is_twice() {
-                db.apply(&with_other_times(&mutation))?;
+                writes.push((with_other_times(&mutation), None));
             }
-            match self.faults.delay() {
+            writes.push((mutation, self.faults.delay()));
+        }
+        writes
+    }
+
+    /// Writes what `with_faults` made.
+    pub fn publish(&self, db: &Database, log: Vec<(Mutation, Option<Duration>)>) -> Result<()> {
+        for (mutation, delay) in log {
+            match delay {
                 Some(delay) => db.apply_late(mutation, delay),
                 None => db.apply(&mutation)?,
             }

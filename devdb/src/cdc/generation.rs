@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use rand::Rng;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{CqlError, Result};
 
@@ -14,7 +15,7 @@ pub const MAX_TABLETS: usize = 1 << 12;
 
 /// A generation as `system_distributed.cdc_generation_timestamps` and
 /// `cdc_streams_descriptions_v2` show it, or `system.cdc_timestamps` and `cdc_streams`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GenerationInfo {
     /// When it begins, milliseconds since 1970 (the column `time`).
     pub time: i64,

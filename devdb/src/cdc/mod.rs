@@ -10,6 +10,6 @@ pub use augment::Cdc;
 pub use faults::LogFaults;
 pub use generation::{GenerationInfo, MAX_TABLETS};
 pub use log_table::{LOG_SUFFIX, log_columns, log_name};
-pub use streams::Streams;
+pub use streams::{Streams, StreamsState};
 #[cfg(test)]
 mod tests;

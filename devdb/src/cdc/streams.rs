@@ -1,11 +1,12 @@
 //! The streams there are: one sequence of generations for all keyspaces on vnodes, and one
 //! for each table of a keyspace on tablets.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::generation::{GenerationInfo, generate, generate_tablets, random_tokens};
@@ -22,6 +23,17 @@ const FIRST_TABLET_STREAMS_AGE_MILLIS: i64 = 5_000;
 
 /// From the oldest to the newest.
 type Generations = Vec<Arc<GenerationInfo>>;
+
+/// What of the streams outlives a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StreamsState {
+    /// The node's tokens.
+    pub tokens: Vec<i64>,
+    /// The generations of all keyspaces on vnodes, the oldest first.
+    pub vnodes: Vec<GenerationInfo>,
+    /// The generations of tables on tablets, by the id of the log table.
+    pub tablets: BTreeMap<Uuid, Vec<GenerationInfo>>,
+}
 
 /// The generations of streams that a node knows.
 #[derive(Debug)]
@@ -43,6 +55,30 @@ impl Streams {
             vnodes: RwLock::new(vec![Arc::new(first)]),
             tablets: RwLock::default(),
             clock,
+        }
+    }
+
+    /// As they were in an earlier run.
+    pub(super) fn restored(state: StreamsState, clock: Arc<Clock>) -> Self {
+        let shared = |generations: Vec<GenerationInfo>| -> Generations {
+            generations.into_iter().map(Arc::new).collect()
+        };
+        let tablets = state.tablets.into_iter().map(|(log, all)| (log, shared(all))).collect();
+        Self {
+            tokens: state.tokens,
+            vnodes: RwLock::new(shared(state.vnodes)),
+            tablets: RwLock::new(tablets),
+            clock,
+        }
+    }
+
+    /// What [`Streams::restored`] takes.
+    pub fn state(&self) -> StreamsState {
+        let owned = |all: &Generations| all.iter().map(|g| (**g).clone()).collect();
+        StreamsState {
+            tokens: self.tokens.clone(),
+            vnodes: self.generations(),
+            tablets: self.tablets.read().iter().map(|(log, all)| (*log, owned(all))).collect(),
         }
     }
 

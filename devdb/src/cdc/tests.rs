@@ -92,7 +92,7 @@ impl Node {
     fn write(&self, mutation: &Mutation) {
         let log = self.cdc.augment(&self.base, &self.log, mutation, &self.db, self.now).unwrap();
         self.db.apply(mutation).unwrap();
-        self.cdc.publish(&self.db, log).unwrap();
+        self.cdc.publish(&self.db, self.cdc.with_faults(log)).unwrap();
     }
 
     fn write_rows(&self, rows: Vec<(i32, RowMutation)>) {

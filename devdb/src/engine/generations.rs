@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Engine;
 use crate::cdc::{GenerationInfo, LOG_SUFFIX, MAX_TABLETS};
 use crate::error::{CqlError, Result};
+use crate::journal::Journal;
 use crate::parse::ast::TableName;
 use crate::schema::{Catalog, SchemaEdit, Table};
 use crate::system;
@@ -13,7 +14,13 @@ impl Engine {
     /// Begins a generation of other CDC streams after `delay`, as ScyllaDB does when nodes
     /// join: for all tables in keyspaces on vnodes.
     pub fn new_cdc_generation(&self, delay: Duration) -> Result<GenerationInfo> {
-        let generation = self.executor.cdc.streams().new_generation(delay);
+        // Recorded before the first write that goes to it.
+        let alone = self.executor.journal.as_ref().map(Journal::alone);
+        let streams = self.executor.cdc.streams();
+        let generation = streams.new_generation(delay);
+        if let Some(alone) = alone {
+            alone.streams(None, streams.generations())?;
+        }
         let catalog = self.catalog.load();
         let timestamp = self.executor.clock.now_micros();
         for mutation in system::generation_mutations(&catalog, &generation, timestamp)? {
@@ -45,10 +52,15 @@ impl Engine {
         let log = catalog
             .log_table_of(base)
             .ok_or_else(|| CqlError::invalid(format!("Table {keyspace}.{table} has no CDC log")))?;
+        let alone = self.executor.journal.as_ref().map(Journal::alone);
         let (before, generation) =
             self.executor.cdc.streams().resize_table(log.id, tablets, delay).ok_or_else(|| {
                 CqlError::invalid(format!("Keyspace {keyspace} is not on tablets"))
             })?;
+        if let Some(alone) = alone {
+            let generations = self.executor.cdc.streams().table_generations(log.id);
+            alone.streams(Some(log.id), generations)?;
+        }
         self.write_streams(&catalog, &log, Some(&before), &generation)?;
         Ok(generation)
     }
@@ -64,6 +76,20 @@ impl Engine {
             };
             let first = self.executor.cdc.streams().open_table(log.id, tablets);
             self.write_streams(&edit.catalog, log, None, &first)?;
+        }
+        Ok(())
+    }
+
+    /// At the start: what is known of the streams of tables on tablets.
+    pub(super) fn describe_tablets(&self, catalog: &Catalog) -> Result<()> {
+        let tables = catalog.keyspaces.values().flat_map(|keyspace| keyspace.tables.values());
+        for log in tables.filter(|table| table.cdc_log_of.is_some()) {
+            let generations = self.executor.cdc.streams().table_generations(log.id);
+            let mut before = None;
+            for generation in &generations {
+                self.write_streams(catalog, log, before, generation)?;
+                before = Some(generation);
+            }
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use super::ranges::{full_keys, partition_keys};
 use super::timeuuid::TimeUuids;
 use crate::cdc::Cdc;
 use crate::error::{CqlError, Result};
+use crate::journal::Journal;
 use crate::parse::ast::BatchKind;
 use crate::plan::{ModifyPlan, Operation, Rows, batch_result, check_batch};
 use crate::request::{Consistency, Outcome, Value};
@@ -35,6 +36,8 @@ pub struct Executor {
     pub clock: Arc<Clock>,
     /// The node's timeuuids.
     pub uuids: TimeUuids,
+    /// Where writes are recorded before they are applied, if they are to outlive the process.
+    pub journal: Option<Journal>,
 }
 
 /// How a write is asked for.
@@ -155,13 +158,18 @@ impl Executor {
             }
             mutations.push(mutation);
         }
+        let logged = self.cdc.with_faults(logged);
+        // Held until all is applied: a snapshot or TRUNCATE comes before it all or after.
+        let _recorded = match &self.journal {
+            Some(journal) => Some(journal.write(
+                mutations.iter().chain(logged.iter().map(|(mutation, _)| mutation)),
+            )?),
+            None => None,
+        };
         for mutation in &mutations {
             self.db.apply(mutation)?;
         }
-        if !logged.is_empty() {
-            self.cdc.publish(&self.db, logged)?;
-        }
-        Ok(())
+        self.cdc.publish(&self.db, logged)
     }
 
     /// Counters: read, add, write, one at a time on a partition.

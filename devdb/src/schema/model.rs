@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::store::mutation::ColumnId;
@@ -17,7 +18,7 @@ pub struct Catalog {
 }
 
 /// A keyspace.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Keyspace {
     /// Its name.
     pub name: String,
@@ -35,7 +36,7 @@ pub struct Keyspace {
 }
 
 /// What a column is in its table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ColumnKind {
     /// n-th column of the partition key.
     PartitionKey(usize),
@@ -48,7 +49,7 @@ pub enum ColumnKind {
 }
 
 /// A column.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Column {
     /// Its name.
     pub name: String,
@@ -63,7 +64,7 @@ pub struct Column {
 }
 
 /// How tokens are computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Partitioner {
     /// Murmur3 of the partition key.
     Murmur3,
@@ -72,7 +73,7 @@ pub enum Partitioner {
 }
 
 /// A table.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Table {
     /// Its id, new with each CREATE.
     pub id: Uuid,
@@ -96,7 +97,7 @@ pub struct Table {
 }
 
 /// Table options that are kept and shown again.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)] // CQL's own names
 pub struct TableOptions {
     pub comment: String,
@@ -114,7 +115,7 @@ pub struct TableOptions {
 }
 
 /// `preimage` of a CDC option.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum PreimageMode {
     /// `false`.
     #[default]
@@ -126,7 +127,7 @@ pub enum PreimageMode {
 }
 
 /// `cdc = {…}`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CdcOptions {
     /// `enabled`.
     pub enabled: bool,

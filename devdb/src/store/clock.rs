@@ -7,6 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Debug, Default)]
 pub struct Clock {
     offset_micros: AtomicI64,
+    /// How far it goes ahead of the system's, so as not to go back over a restart.
+    ahead_micros: AtomicI64,
     last: AtomicI64,
 }
 
@@ -28,7 +30,26 @@ impl Clock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_micros())
             .unwrap_or(i64::MAX)
+            .saturating_add(self.ahead_micros.load(Ordering::Relaxed))
             .saturating_add(self.offset_micros.load(Ordering::Relaxed))
+    }
+
+    /// The time up to which timestamps have been given, without the offset: what a journal
+    /// keeps for [`Clock::not_before`].
+    pub fn mark(&self) -> i64 {
+        let offset = self.offset_micros.load(Ordering::Relaxed);
+        let last = self.last.load(Ordering::Relaxed).max(self.read_micros());
+        last.saturating_sub(offset)
+    }
+
+    /// Goes on from a [`Clock::mark`] of an earlier run, should the system's time be behind
+    /// it: what is written from now on is later than what was.
+    pub fn not_before(&self, mark: i64) {
+        let offset = self.offset_micros.load(Ordering::Relaxed);
+        let behind = mark.saturating_add(1).saturating_sub(self.read_micros() - offset);
+        if behind > 0 {
+            self.ahead_micros.fetch_add(behind, Ordering::Relaxed);
+        }
     }
 
     /// A write timestamp: microseconds since 1970, never the same twice.
@@ -70,5 +91,21 @@ mod tests {
         assert!(clock.now_micros() > b + 3_599_000_000);
         clock.set_offset_micros(0);
         assert!(clock.now_micros() < b + 60_000_000);
+    }
+
+    #[test]
+    fn a_clock_goes_on_from_the_mark_of_an_earlier_one() {
+        let earlier = Clock::new();
+        earlier.not_before(earlier.read_micros() + 3_600_000_000);
+        let last = earlier.now_micros();
+        earlier.set_offset_micros(7_000_000);
+        let clock = Clock::new();
+        clock.not_before(earlier.mark());
+        assert!(clock.now_micros() > last);
+        // An offset is a fault of the earlier run and no time that has passed.
+        assert!(clock.now_micros() < last + 5_000_000);
+        let before = clock.read_micros();
+        clock.not_before(0);
+        assert!(clock.read_micros() < before + 5_000_000);
     }
 }

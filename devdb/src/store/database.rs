@@ -1,5 +1,7 @@
 //! The data of all tables.
 
+mod export;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Bound;
@@ -17,6 +19,8 @@ use super::read::{PartitionView, ReadSpec, ScanChunk, ScanPosition, TokenRange};
 use super::token::token;
 use crate::error::{CqlError, Result};
 use crate::schema::Table;
+
+pub(crate) use export::{ExportPosition, PartitionRanges};
 
 /// Parts of the ring with a lock each: the first bits of a token.
 const SHARD_BITS: u32 = 6;

@@ -10,6 +10,7 @@ mod reconcile;
 mod token;
 pub use clock::Clock;
 pub use database::{Database, PartitionLock, TableSize};
+pub(crate) use database::{ExportPosition, PartitionRanges};
 pub(crate) use range::ByteRange;
 pub use reconcile::{compare_cells, element_key_type, merge_columns};
 pub use token::token;

@@ -3,6 +3,8 @@
 //! Rows hold nothing that a tombstone covers: a range or partition tombstone is applied to
 //! the rows when it is written and to later rows when they are. So a read looks at rows only.
 
+mod export;
+
 use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow};
 

@@ -86,6 +86,10 @@ impl RangeTombstones {
         self.0.is_empty()
     }
 
+    pub(super) fn to_vec(&self) -> Vec<(ByteRange, Tombstone)> {
+        self.0.clone()
+    }
+
     /// The tombstone over a key.
     pub(super) fn covering(&self, key: &[u8]) -> Option<Tombstone> {
         let after = self.0.partition_point(|(range, _)| *range.low <= *key);

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// A CQL type. Values of it travel and are stored in the protocol's own
 /// serialization (native_protocol_v4.spec, section 6), as [`bytes::Bytes`].
 ///
 /// `varchar` is [`CqlType::Text`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)] // the scalar names are CQL's own
 pub enum CqlType {
     Ascii,
@@ -55,7 +57,7 @@ pub enum CqlType {
 }
 
 /// A user-defined type of a keyspace.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct UdtDefinition {
     /// Keyspace it lives in.
     pub keyspace: String,
