@@ -15,4 +15,5 @@ pub mod system;
 pub mod types;
 mod wire;
 
+pub use journal::Fsync;
 pub use node::{Builder, DevDb, StartError};

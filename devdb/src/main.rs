@@ -1,10 +1,11 @@
 //! The node as a program of its own.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use messina_devdb::DevDb;
+use messina_devdb::{DevDb, Fsync};
 
 /// An embedded, ScyllaDB-compatible CQL node for development and tests.
 #[derive(Debug, Parser)]
@@ -19,6 +20,16 @@ struct Arguments {
     /// Tokens that the node owns: scylla-cdc runs a reader for each
     #[arg(long, default_value_t = 8, env = "DEVDB_VNODES", value_parser = clap::value_parser!(u32).range(1..=256))]
     vnodes: u32,
+    /// Directory to keep the data in; without it there is only memory
+    #[arg(long, env = "DEVDB_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// When written data is forced to the disk: never, batch (every 10 ms, in the background)
+    /// or always (before a write is acknowledged)
+    #[arg(long, default_value = "batch", env = "DEVDB_FSYNC", value_parser = clap::value_parser!(Fsync))]
+    fsync: Fsync,
+    /// Bytes of journal after which a snapshot is taken
+    #[arg(long, default_value_t = 64 << 20, env = "DEVDB_SNAPSHOT_AFTER")]
+    snapshot_after: u64,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -31,20 +42,27 @@ async fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let arguments = Arguments::parse();
-    let started = DevDb::builder()
+    let mut builder = DevDb::builder()
         .port(arguments.port)
         .listen(arguments.listen)
         .vnodes(arguments.vnodes)
-        .start()
-        .await;
-    let node = match started {
+        .fsync(arguments.fsync)
+        .snapshot_after(arguments.snapshot_after);
+    if let Some(path) = &arguments.data_dir {
+        builder = builder.data_dir(path);
+    }
+    let node = match builder.start().await {
         Ok(node) => node,
         Err(error) => {
             eprintln!("messina-devdb: {error}");
             return ExitCode::FAILURE;
         }
     };
-    println!("messina-devdb listens on {} (in memory; stop with Ctrl-C)", node.addr());
+    let kept = match &arguments.data_dir {
+        Some(path) => format!("data in {}", path.display()),
+        None => "in memory".to_owned(),
+    };
+    println!("messina-devdb listens on {} ({kept}; stop with Ctrl-C)", node.addr());
     if let Err(error) = stop_signal().await {
         eprintln!("messina-devdb: cannot wait for signals: {error}");
         return ExitCode::FAILURE;

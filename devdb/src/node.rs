@@ -1,6 +1,7 @@
 //! The node as its users hold it: start, use, stop.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use crate::cdc::GenerationInfo;
 use crate::engine::{Engine, EngineConfig};
 use crate::error::CqlError;
 use crate::faults::Faults;
+use crate::journal::{Fsync, Journal, JournalConfig, JournalError};
 use crate::wire::Server;
 
 /// Why a node did not start.
@@ -30,6 +32,9 @@ pub enum StartError {
     /// A setting that cannot be.
     #[error("invalid setting: {0}")]
     Setting(CqlError),
+    /// The data directory is in use, damaged, or not to be written.
+    #[error(transparent)]
+    Data(#[from] JournalError),
 }
 
 /// Settings of a node. Without any, it listens on a free port of 127.0.0.1.
@@ -39,11 +44,21 @@ pub struct Builder {
     port: u16,
     listen: IpAddr,
     engine: EngineConfig,
+    data_dir: Option<PathBuf>,
+    fsync: Fsync,
+    snapshot_after: Option<u64>,
 }
 
 impl Default for Builder {
     fn default() -> Self {
-        Self { port: 0, listen: IpAddr::V4(Ipv4Addr::LOCALHOST), engine: EngineConfig::default() }
+        Self {
+            port: 0,
+            listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            engine: EngineConfig::default(),
+            data_dir: None,
+            fsync: Fsync::default(),
+            snapshot_after: None,
+        }
     }
 }
 
@@ -81,45 +96,99 @@ impl Builder {
         self
     }
 
+    /// Keeps a journal and snapshots in this directory, and goes on with what is in it; by
+    /// default there is only memory. One node at a time can have a directory.
+    pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(path.into());
+        self
+    }
+
+    /// When what is written to the data directory is forced to the disk: in the background,
+    /// every 10 ms, by default.
+    pub fn fsync(mut self, fsync: Fsync) -> Self {
+        self.fsync = fsync;
+        self
+    }
+
+    /// Bytes of journal after which a snapshot is taken; 64 MiB by default.
+    pub fn snapshot_after(mut self, bytes: u64) -> Self {
+        self.snapshot_after = Some(bytes);
+        self
+    }
+
+    fn journal(&self) -> Option<JournalConfig> {
+        let mut config = JournalConfig::new(self.data_dir.as_ref()?);
+        config.fsync = self.fsync;
+        config.snapshot_after = self.snapshot_after.unwrap_or(config.snapshot_after);
+        Some(config)
+    }
+
     /// Starts the node; it answers when this returns.
     ///
     /// # Errors
-    /// When the address is taken or a setting cannot be.
-    pub async fn start(self) -> Result<DevDb, StartError> {
-        let wanted = SocketAddr::new(self.listen, self.port);
-        let listen_error = |source| StartError::Listen { address: wanted, source };
-        let socket = std::net::TcpListener::bind(wanted).map_err(listen_error)?;
-        socket.set_nonblocking(true).map_err(listen_error)?;
-        let address = socket.local_addr().map_err(listen_error)?;
-        let config = EngineConfig {
-            // Drivers connect to the address that system.local gives them.
-            address: if address.ip().is_unspecified() {
-                IpAddr::V4(Ipv4Addr::LOCALHOST)
-            } else {
-                address.ip()
-            },
-            port: address.port(),
-            ..self.engine
+    /// When the address is taken, a setting cannot be, or the data directory cannot be used.
+    pub async fn start(mut self) -> Result<DevDb, StartError> {
+        let (socket, address) = bind(SocketAddr::new(self.listen, self.port))?;
+        // Should it start again, then there.
+        self.port = address.port();
+        self.engine.port = address.port();
+        // Drivers connect to the address that system.local gives them.
+        self.engine.address = match address.ip() {
+            ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            ip => ip,
         };
-        let engine = Engine::new(config).map_err(StartError::Setting)?;
-        // Threads of its own: a test's runtime may have one only, or be busy.
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .thread_name("messina-devdb")
-            .enable_all()
-            .build()
-            .map_err(StartError::Threads)?;
+        let engine = self.engine().await?;
         let faults = Faults::default();
-        let listener = {
-            let _inside = runtime.enter();
-            tokio::net::TcpListener::from_std(socket).map_err(listen_error)?
+        let runtime = serve(socket, address, &engine, &faults)?;
+        Ok(DevDb { address, engine, faults, runtime: Some(runtime), builder: self })
+    }
+
+    async fn engine(&self) -> Result<Arc<Engine>, StartError> {
+        let config = self.engine.clone();
+        let Some(journal) = self.journal() else {
+            return Engine::new(config).map_err(StartError::Setting);
         };
-        let server = Server::new(listener, engine.clone(), faults.clone());
-        runtime.spawn(server.run());
-        Ok(DevDb { address, engine, faults, runtime: Some(runtime) })
+        // A large directory takes its time to read, which is not for the caller's runtime.
+        let opening = tokio::task::spawn_blocking(move || {
+            let opened = Journal::open(journal)?;
+            Engine::recovered(config, opened).map_err(StartError::Setting)
+        });
+        opening.await.map_err(|error| StartError::Threads(error.into()))?
     }
 }
 
-/// A running node. Dropping it stops it; its data is gone with it.
+fn bind(wanted: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), StartError> {
+    let listen = || -> std::io::Result<_> {
+        let socket = std::net::TcpListener::bind(wanted)?;
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        Ok((socket, address))
+    };
+    listen().map_err(|source| StartError::Listen { address: wanted, source })
+}
+
+fn serve(
+    socket: std::net::TcpListener,
+    address: SocketAddr,
+    engine: &Arc<Engine>,
+    faults: &Faults,
+) -> Result<Runtime, StartError> {
+    // Threads of its own: a test's runtime may have one only, or be busy.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("messina-devdb")
+        .enable_all()
+        .build()
+        .map_err(StartError::Threads)?;
+    let listener = {
+        let _inside = runtime.enter();
+        tokio::net::TcpListener::from_std(socket)
+            .map_err(|source| StartError::Listen { address, source })?
+    };
+    runtime.spawn(Server::new(listener, engine.clone(), faults.clone()).run());
+    Ok(runtime)
+}
+
+/// A running node. Dropping it stops it; without a data directory its data is gone with it.
 ///
 /// ```
 /// # async fn example() -> Result<(), messina_devdb::StartError> {
@@ -133,8 +202,9 @@ pub struct DevDb {
     address: SocketAddr,
     engine: Arc<Engine>,
     faults: Faults,
-    /// `None` once it is shut down.
+    /// `None` once it is stopped.
     runtime: Option<Runtime>,
+    builder: Builder,
 }
 
 impl DevDb {
@@ -199,17 +269,50 @@ impl DevDb {
         self.engine.new_tablet_generation(keyspace, table, tablets, delay)
     }
 
-    /// Stops the node and waits until its connections are closed and its port is free.
+    /// Stops the node and waits until its connections are closed, its port is free and its
+    /// data directory, if it has one, is let go.
     pub async fn shutdown(mut self) {
+        self.stop().await;
+    }
+
+    /// The same, with the possibility of [`DevDb::restart`]: meanwhile clients find no node.
+    pub async fn stop(&mut self) {
         let Some(runtime) = self.runtime.take() else { return };
+        let engine = self.engine.clone();
         let (done, stopped) = tokio::sync::oneshot::channel();
         // Waiting blocks, which the caller's runtime does not allow.
         std::thread::spawn(move || {
             runtime.shutdown_timeout(Duration::from_secs(5));
+            engine.close();
             let _ = done.send(());
         });
         // An error only says that the thread is gone, and the node with it.
         let _ = stopped.await;
+    }
+
+    /// Stops the node, unless it is, and starts it again on the same port with its data: read
+    /// from the data directory, or without one as it is in memory. It stands for a node that
+    /// was restarted: connections are closed, prepared statements forgotten, while the data,
+    /// the schema, the CDC streams and a clock that is wrong stay.
+    ///
+    /// [`DevDb::engine`] is another one after it, if there is a data directory.
+    ///
+    /// # Errors
+    /// When the port was taken meanwhile or the data directory cannot be used.
+    pub async fn restart(&mut self) -> Result<(), StartError> {
+        self.stop().await;
+        let (socket, address) = bind(self.address)?;
+        if self.builder.data_dir.is_some() {
+            let offset = self.engine.clock().offset_micros();
+            self.engine = self.builder.engine().await?;
+            if offset != 0 {
+                self.engine.clock().set_offset_micros(offset);
+            }
+        } else {
+            self.engine.forget_prepared();
+        }
+        self.runtime = Some(serve(socket, address, &self.engine, &self.faults)?);
+        Ok(())
     }
 }
 
@@ -217,6 +320,7 @@ impl Drop for DevDb {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
+            self.engine.close();
         }
     }
 }

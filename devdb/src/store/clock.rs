@@ -25,6 +25,11 @@ impl Clock {
         self.last.store(0, Ordering::Relaxed);
     }
 
+    /// What was set by [`Clock::set_offset_micros`].
+    pub fn offset_micros(&self) -> i64 {
+        self.offset_micros.load(Ordering::Relaxed)
+    }
+
     /// Microseconds since 1970, twice the same perhaps.
     pub fn read_micros(&self) -> i64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -340,10 +340,10 @@ impl Worker {
                 Err(error) => envelope.error(&mut out, &error, None),
             }
             if out.len() > RESPONSE_BATCH {
-                self.push(&mut out);
+                self.push(&mut out).await;
             }
         }
-        self.push(&mut out);
+        self.push(&mut out).await;
         // Each on its own: a delayed request delays no other.
         for (envelope, request, action) in faulty {
             let worker = self.clone();
@@ -351,11 +351,20 @@ impl Worker {
         }
     }
 
-    fn push(&self, out: &mut BytesMut) {
-        if !out.is_empty() {
-            self.outbox.push(|outbox| outbox.extend_from_slice(out));
-            out.clear();
+    /// Sends answers, as soon as what they tell of is as durable as asked for.
+    async fn push(&self, out: &mut BytesMut) {
+        if out.is_empty() {
+            return;
         }
+        match self.shared.service.engine().settled().await {
+            Ok(()) => self.outbox.push(|outbox| outbox.extend_from_slice(out)),
+            // Whether they are true is not known any more, as after a crash.
+            Err(error) => {
+                tracing::error!(%error, "answers are withheld");
+                self.outbox.abort();
+            }
+        }
+        out.clear();
     }
 
     async fn execute_faulty(&self, envelope: Envelope, request: Request, action: FaultAction) {
@@ -382,6 +391,6 @@ impl Worker {
                 self.outbox.abort();
             }
         }
-        self.push(&mut out);
+        self.push(&mut out).await;
     }
 }
