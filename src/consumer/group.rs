@@ -121,7 +121,7 @@ impl GroupBuilder {
         });
         let stop = CancellationToken::new();
         let task = tokio::spawn(supervise(Arc::clone(&context), stop.clone()));
-        Ok(RunningGroup { context, task, stop: stop.drop_guard() })
+        Ok(RunningGroup { context, task: Some(task), stop: stop.drop_guard() })
     }
 }
 
@@ -130,7 +130,8 @@ impl GroupBuilder {
 #[must_use = "dropping a running group stops it"]
 pub struct RunningGroup {
     context: Arc<GroupContext>,
-    task: JoinHandle<Result<(), GroupError>>,
+    /// `None` once its end has been told.
+    task: Option<JoinHandle<Result<(), GroupError>>>,
     stop: DropGuard,
 }
 
@@ -155,19 +156,26 @@ impl RunningGroup {
     ///
     /// # Errors
     /// [`GroupError::Drain`] when the drain timeout passed first, and the error of a group
-    /// that had halted. Nothing is lost: what is unfinished comes again after the next start.
-    pub async fn stop(self) -> Result<GroupStatus, GroupError> {
+    /// that had halted, unless [`RunningGroup::finished`] has told it. Nothing is lost:
+    /// what is unfinished comes again after the next start.
+    pub async fn stop(mut self) -> Result<GroupStatus, GroupError> {
         drop(self.stop);
-        joined(self.task.await)?;
+        if let Some(task) = self.task.take() {
+            joined(task.await)?;
+        }
         Ok(status(&self.context))
     }
 
-    /// Waits until the group ends by itself, which it does only by halting.
+    /// Waits until the group ends by itself, which it does only by halting. Returns at once
+    /// if that has been told before.
     ///
     /// # Errors
     /// Why it halted.
     pub async fn finished(&mut self) -> Result<(), GroupError> {
-        joined((&mut self.task).await)
+        let Some(task) = &mut self.task else { return Ok(()) };
+        let result = task.await;
+        self.task = None;
+        joined(result)
     }
 }
 

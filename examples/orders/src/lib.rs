@@ -2,5 +2,7 @@
 #![deny(missing_docs)]
 
 pub mod data;
+pub mod demo;
 pub mod domain;
 pub mod projections;
+pub mod service;

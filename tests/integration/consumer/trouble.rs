@@ -76,7 +76,8 @@ async fn an_event_that_will_not_work_halts_the_group_before_it() {
         for part in [reason, "MoneyDeposited", "version 2", &id.to_string()] {
             assert!(text.contains(part), "{part} in: {text}");
         }
-        assert!(matches!(halting.status().state, GroupState::Halted { .. }));
+        let status = halting.stop().await.unwrap();
+        assert!(matches!(status.state, GroupState::Halted { .. }), "{status:?}");
         // Deployed anew, with code that can: it goes on at that event.
         let healed = group(&store, name, Recorder(Arc::clone(&seen))).start().await.unwrap();
         until("the rest is handled", || async {

@@ -1,0 +1,14 @@
+//! The demonstration: orders through their life, followed by all groups, and checked.
+
+mod arguments;
+mod progress;
+mod read_models;
+mod report;
+mod run;
+mod servers;
+mod topic;
+mod tracker;
+mod workload;
+
+pub use arguments::DemoArguments;
+pub use run::run;

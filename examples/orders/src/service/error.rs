@@ -1,0 +1,102 @@
+//! Why a binary stops, and how it says so.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use messina::consumer::GroupError;
+use messina::projection::RebuildError;
+use messina::publisher::PublisherError;
+use messina::schema::SchemaError;
+use messina::{StoreError, schema::Difference};
+use scylla::errors::NewSessionError;
+
+use crate::data::FileError;
+
+/// Why a binary stops.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The database does not answer.
+    #[error("no ScyllaDB answers at {address}")]
+    Database {
+        /// Where it was looked for.
+        address: String,
+        /// What the driver says.
+        source: Box<NewSessionError>,
+    },
+    /// The keyspace lacks tables, or has older ones.
+    #[error(
+        "keyspace {keyspace} is not ready:\n{}\nstart projection-runner once with --apply-schema",
+        .differences.iter().map(|d| format!("  - {d}")).collect::<Vec<_>>().join("\n")
+    )]
+    NotReady {
+        /// Which.
+        keyspace: String,
+        /// What is missing or different.
+        differences: Vec<Difference>,
+    },
+    /// There is no group, or no projection, of this name.
+    #[error("there is no {kind} {name:?}; there are: {known}")]
+    Unknown {
+        /// `group` or `projection`.
+        kind: &'static str,
+        /// As asked for.
+        name: String,
+        /// All names.
+        known: String,
+    },
+    /// The schema cannot be applied or looked at.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The write side.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A consumer group.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    /// The publisher.
+    #[error(transparent)]
+    Publisher(#[from] PublisherError),
+    /// A rebuild.
+    #[error(transparent)]
+    Rebuild(#[from] RebuildError),
+    /// A file of orders.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// An order's command failed for another reason than the domain's.
+    #[error("order {order}: {reason}")]
+    Command {
+        /// The order's number where it comes from.
+        order: String,
+        /// What was answered.
+        reason: String,
+    },
+    /// Something of the demonstration's own.
+    #[error("{0}")]
+    Demo(String),
+    /// The process's own surroundings: signals, terminal.
+    #[error("{what}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// Ends a binary: 0, or 1 with the error and what caused it on standard error.
+pub fn exit(result: Result<(), ServiceError>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    eprintln!("error: {error}");
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Many errors repeat their cause in their own text.
+        let text = error.to_string();
+        if !said.contains(&text) {
+            eprintln!("  caused by: {text}");
+            said = text;
+        }
+        cause = error.source();
+    }
+    ExitCode::FAILURE
+}
