@@ -404,6 +404,7 @@ impl Engine {
             catalog: &catalog,
             current,
             knows_tablets: self.config.knows_tablets,
+            now: self.executor.clock.now_micros(),
             internal,
         };
         let Some(edit) = schema::apply(context, statement)? else {

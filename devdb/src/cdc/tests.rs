@@ -53,6 +53,7 @@ impl Node {
                 column("w", CqlType::Text, ColumnKind::Regular, W),
             ],
             next_column_id: 6,
+            dropped: BTreeMap::new(),
             partitioner: Partitioner::Murmur3,
             options: TableOptions::default(),
             cdc: Some(options),

@@ -139,9 +139,25 @@ impl Executor {
                         "Timestamp {value} is reserved: it means that there is none"
                     )));
                 }
+                self.check_future(value)?;
                 Ok(Some(value))
             }
         }
+    }
+
+    /// A statement's own timestamp that is days ahead is mostly one in the wrong unit, and
+    /// could not be overwritten for as long. Source: ScyllaDB, cql3/util.cc,
+    /// `validate_timestamp`; since 5.0, `restrict_future_timestamp` is on by default.
+    fn check_future(&self, timestamp: Timestamp) -> Result<()> {
+        const THREE_DAYS_MICROS: i64 = 3 * 86_400 * 1_000_000;
+        if timestamp.saturating_sub(self.clock.read_micros()) > THREE_DAYS_MICROS {
+            return Err(CqlError::invalid(
+                "Cannot provide a timestamp more than 3 days into the future. If this was not \
+                 intended, make sure the timestamp is in microseconds. You can also disable this \
+                 check by setting the restrict_future_timestamp configuration option to false.",
+            ));
+        }
+        Ok(())
     }
 
     fn ttl(&self, plan: &ModifyPlan, bindings: Bindings<'_>) -> Result<Option<i32>> {

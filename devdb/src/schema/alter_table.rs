@@ -2,12 +2,13 @@
 
 use super::ddl::{DdlContext, SchemaEdit, check_modifiable};
 use super::log_table::log_table;
-use super::model::{Catalog, Column, ColumnKind, Table};
+use super::model::{Catalog, Column, ColumnKind, DroppedColumn, Table};
 use super::options::apply_table_options;
 use super::resolve::resolve_type;
 use super::table::{check_counters, check_loggable, sort_columns};
 use crate::error::{CqlError, Result};
-use crate::parse::ast::{ColumnDefinition, TableChange, TableName};
+use crate::parse::ast::{ColumnDefinition, Literal, TableChange, TableName, Term};
+use crate::store::mutation::{ColumnId, Timestamp};
 use crate::types::CqlType;
 
 pub(super) fn alter(
@@ -28,11 +29,12 @@ pub(super) fn alter(
     match change {
         TableChange::Add(columns) => add(context, &mut table, columns)?,
         TableChange::Drop { columns, timestamp } => {
-            if timestamp.is_some() {
-                return Err(CqlError::unsupported("ALTER TABLE … DROP … USING TIMESTAMP"));
-            }
+            let timestamp = match timestamp {
+                Some(term) => constant(term)?,
+                None => context.now,
+            };
             for column in columns {
-                drop_column(&mut table, column)?;
+                drop_column(&mut table, column, timestamp)?;
             }
         }
         TableChange::Rename(renames) => {
@@ -70,9 +72,23 @@ pub(super) fn alter(
     Ok(Some(edit))
 }
 
-/// The log after a change of its base: what was renamed there is renamed in it.
+/// The log after a change of its base: what was renamed or dropped there is so in it.
 fn follow(base: &Table, log: &Table, change: &TableChange) -> Table {
     let mut log = log.clone();
+    if let TableChange::Drop { columns, .. } = change {
+        for name in columns {
+            let Some(timestamp) = base.dropped.get(name).map(|dropped| dropped.timestamp) else {
+                continue;
+            };
+            let prefixes = ["", "cdc$deleted_", "cdc$deleted_elements_"];
+            for of_log in prefixes.map(|prefix| format!("{prefix}{name}")) {
+                if let Some(column) = log.column(&of_log) {
+                    let dropped = dropped(column, timestamp);
+                    log.dropped.insert(of_log, dropped);
+                }
+            }
+        }
+    }
     if let TableChange::Rename(renames) = change {
         for (from, to) in renames {
             for column in log.columns.iter_mut().filter(|c| c.name == *from) {
@@ -106,25 +122,72 @@ fn add(context: DdlContext<'_>, table: &mut Table, columns: &[ColumnDefinition])
         } else {
             ColumnKind::Regular
         };
-        table.columns.push(Column {
-            name: column.name.clone(),
-            cql_type,
-            kind,
-            id: table.next_column_id,
-            descending: false,
-        });
-        table.next_column_id += 1;
+        let id = match returning(table, &column.name, &cql_type, kind)? {
+            Some(id) => id,
+            None => {
+                table.next_column_id += 1;
+                table.next_column_id - 1
+            }
+        };
+        let name = column.name.clone();
+        table.columns.push(Column { name, cql_type, kind, id, descending: false });
     }
     check_counters(table)
 }
 
-fn drop_column(table: &mut Table, name: &str) -> Result<()> {
+/// Of a column that comes back: its cells' name, if those that were written after it had
+/// been dropped can be read by its new definition; else those stay hidden.
+///
+/// Source: ScyllaDB, cql3/statements/alter_table_statement.cc, `add_column`.
+fn returning(
+    table: &Table,
+    name: &str,
+    cql_type: &CqlType,
+    kind: ColumnKind,
+) -> Result<Option<ColumnId>> {
+    let Some(dropped) = table.dropped.get(name) else {
+        return Ok(None);
+    };
+    // Counters are sums: a new one would begin with what replicas remember of the old.
+    if dropped.cql_type == CqlType::Counter {
+        return Err(CqlError::invalid(format!(
+            "Cannot re-add previously dropped counter column {name}"
+        )));
+    }
+    let is_collection =
+        |cql_type: &CqlType| cql_type.is_multi_cell() && !matches!(cql_type, CqlType::Udt { .. });
+    let same = dropped.cql_type == *cql_type;
+    if is_collection(cql_type) && is_collection(&dropped.cql_type) && !same {
+        return Err(CqlError::invalid(format!(
+            "Cannot add a collection with the name {name} because a collection with the same name \
+             and a different type has already been used in the past"
+        )));
+    }
+    Ok((same && dropped.kind == kind).then_some(dropped.id))
+}
+
+fn constant(term: &Term) -> Result<Timestamp> {
+    match term {
+        Term::Literal(Literal::Integer(text)) => {
+            text.parse().map_err(|_| CqlError::invalid(format!("Invalid timestamp {text}")))
+        }
+        _ => Err(CqlError::unsupported("a marker in ALTER TABLE … DROP … USING TIMESTAMP")),
+    }
+}
+
+fn dropped(column: &Column, timestamp: Timestamp) -> DroppedColumn {
+    DroppedColumn { cql_type: column.cql_type.clone(), kind: column.kind, id: column.id, timestamp }
+}
+
+fn drop_column(table: &mut Table, name: &str, timestamp: Timestamp) -> Result<()> {
     let column = table.column(name).ok_or_else(|| {
         CqlError::invalid(format!("Column {name} was not found in table {}", table.name))
     })?;
     if matches!(column.kind, ColumnKind::PartitionKey(_) | ColumnKind::Clustering(_)) {
         return Err(CqlError::invalid(format!("Cannot drop PRIMARY KEY part {name}")));
     }
+    let dropped = dropped(column, timestamp);
+    table.dropped.insert(name.to_owned(), dropped);
     table.columns.retain(|c| c.name != name);
     Ok(())
 }

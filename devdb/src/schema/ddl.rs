@@ -9,6 +9,7 @@ use super::{alter_table, keyspace, table, user_type};
 use crate::error::{CqlError, Result};
 use crate::parse::ast::Statement;
 use crate::request::SchemaChange;
+use crate::store::mutation::Timestamp;
 
 /// What a DDL statement is judged by.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +20,8 @@ pub struct DdlContext<'a> {
     pub current: Option<&'a str>,
     /// Whether `tablets = {…}` is an option of keyspaces.
     pub knows_tablets: bool,
+    /// The node's time, microseconds since 1970.
+    pub now: Timestamp,
     /// The node itself is at work, which may touch the system's keyspaces.
     pub internal: bool,
 }

@@ -17,6 +17,7 @@ pub fn log_table(base: &Table, existing: Option<&Table>) -> Table {
         name: log_table_name(&base.name),
         columns,
         next_column_id,
+        dropped: existing.map(|log| log.dropped.clone()).unwrap_or_default(),
         partitioner: Partitioner::Cdc,
         options: log_options(base),
         cdc: None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::store::mutation::ColumnId;
+use crate::store::mutation::{ColumnId, Timestamp};
 use crate::types::{CqlType, UdtDefinition};
 
 /// All keyspaces: an immutable value, replaced whole by DDL, so that a statement sees
@@ -63,6 +63,19 @@ pub struct Column {
     pub descending: bool,
 }
 
+/// A column that a table has no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedColumn {
+    /// Its type.
+    pub cql_type: CqlType,
+    /// Its part in the table.
+    pub kind: ColumnKind,
+    /// Its cells' name in mutations.
+    pub id: ColumnId,
+    /// Its values are gone that were written until then; later ones come back with it.
+    pub timestamp: Timestamp,
+}
+
 /// How tokens are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Partitioner {
@@ -86,6 +99,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The next column's id.
     pub next_column_id: ColumnId,
+    /// Columns that were dropped, by name, also those that have come back.
+    pub dropped: BTreeMap<String, DroppedColumn>,
     /// How tokens are computed.
     pub partitioner: Partitioner,
     /// `WITH …`.
@@ -153,6 +168,12 @@ impl Table {
     /// A column by its name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|c| c.name == name)
+    }
+    /// Of the columns that are dropped now: the ids of their cells, and the timestamps until
+    /// which those are gone.
+    pub fn hidden(&self) -> impl Iterator<Item = (ColumnId, Timestamp)> {
+        let gone = self.dropped.iter().filter(|(name, _)| self.column(name).is_none());
+        gone.map(|(_, dropped)| (dropped.id, dropped.timestamp))
     }
     /// A column by its id.
     pub fn column_by_id(&self, id: ColumnId) -> Option<&Column> {

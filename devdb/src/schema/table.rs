@@ -111,6 +111,7 @@ fn define(keyspace: &Keyspace, create: &CreateTable) -> Result<Table> {
         name: create.table.name.clone(),
         columns: Vec::with_capacity(create.columns.len()),
         next_column_id: 0,
+        dropped: BTreeMap::new(),
         partitioner: Partitioner::Murmur3,
         options: TableOptions::default(),
         cdc: None,

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use uuid::Uuid;
 
-use super::mutation::{ClusteringKey, Mutation, PartitionKey, RowMutation};
+use super::mutation::{ClusteringKey, ColumnId, Mutation, PartitionKey, RowMutation, Timestamp};
 use super::partition::{Layout, Partition};
 use super::read::{PartitionView, ReadSpec, ScanChunk, ScanPosition, TokenRange};
 use super::token::token;
@@ -168,12 +168,12 @@ impl Database {
     pub fn alter_table(&self, table: &Arc<Table>) {
         let Ok(data) = self.table(table.id) else { return };
         *data.layout.write() = Arc::new(Layout::new(table));
-        let mut ids: Vec<_> = table.columns.iter().map(|column| column.id).collect();
-        ids.sort_unstable();
+        let there = table.columns.iter().map(|column| (column.id, Timestamp::MIN));
+        let keep: HashMap<ColumnId, Timestamp> = there.chain(table.hidden()).collect();
         for shard in &data.shards {
             let mut shard = shard.write();
             for partition in shard.partitions.values_mut() {
-                partition.keep_columns(&|id| ids.binary_search(&id).is_ok());
+                partition.keep_columns(&|id| keep.get(&id).copied());
                 // The grace of tombstones may have changed.
                 partition.next_purge = i64::MIN;
             }

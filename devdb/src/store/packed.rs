@@ -284,7 +284,13 @@ impl PackedRow {
     }
 
     /// What is alive at `now`: the marker, the wanted columns, and whether anything is.
-    pub(super) fn live(&self, now: i64, wanted: &ColumnSelection) -> Option<LiveParts> {
+    /// `hidden` columns are as if they were not there.
+    pub(super) fn live(
+        &self,
+        now: i64,
+        wanted: &ColumnSelection,
+        hidden: &[ColumnId],
+    ) -> Option<LiveParts> {
         let bytes = Bytes::copy_from_slice(self.split().1);
         let mut reader = Reader::new(&bytes);
         let (marker, _) = reader.head();
@@ -293,7 +299,9 @@ impl PackedRow {
         let mut columns = Vec::new();
         while let Some((id, flags)) = reader.column() {
             if flags & COLLECTION == 0 {
-                if let Some(cell) = live_cell(reader.cell(flags), now) {
+                if let Some(cell) = live_cell(reader.cell(flags), now)
+                    && !hidden.contains(&id)
+                {
                     alive = true;
                     if wanted.contains(id) {
                         columns.push((id, LiveValue::Atomic(cell)));
@@ -310,7 +318,7 @@ impl PackedRow {
                     cells.push((key, cell));
                 }
             }
-            if !cells.is_empty() {
+            if !cells.is_empty() && !hidden.contains(&id) {
                 alive = true;
                 if wanted.contains(id) {
                     columns.push((id, LiveValue::Collection(cells)));

@@ -10,7 +10,9 @@ use std::ops::{Bound, ControlFlow};
 
 use bytes::Bytes;
 
-use super::mutation::{ClusteringKey, ClusteringRange, ColumnId, Mutation, RowMutation, Tombstone};
+use super::mutation::{
+    ClusteringKey, ClusteringRange, ColumnId, Mutation, RowMutation, Timestamp, Tombstone,
+};
 use super::packed::PackedRow;
 use super::range::{ByteRange, RangeTombstones};
 use super::read::{LiveRow, LiveValue, ReadSpec};
@@ -24,6 +26,9 @@ use crate::types::order::{may_lose, split_supplement};
 pub(super) struct Layout {
     /// The type that orders the elements of a column, by column id.
     key_types: Vec<CqlType>,
+    /// Columns that were dropped, whose later values wait for them to come back: they do not
+    /// keep a row alive.
+    pub(super) hidden: Vec<ColumnId>,
     /// Seconds that a tombstone is kept.
     pub(super) gc_grace: i64,
     pub(super) partitioner: crate::schema::Partitioner,
@@ -48,6 +53,7 @@ impl Layout {
         Self {
             supplemented,
             key_types,
+            hidden: table.hidden().map(|(id, _)| id).collect(),
             gc_grace: i64::from(table.options.gc_grace_seconds),
             partitioner: table.partitioner,
         }
@@ -380,13 +386,15 @@ impl Partition {
     ) -> Found {
         let mut found = Found::default();
         let static_row = self.extra.as_ref().and_then(|extra| extra.static_row.as_ref());
-        if let Some(parts) = static_row.and_then(|row| row.live(spec.now, &spec.columns)) {
+        if let Some(parts) =
+            static_row.and_then(|row| row.live(spec.now, &spec.columns, &layout.hidden))
+        {
             found.has_static = true;
             found.static_columns = parts.columns;
         }
         let mut one = |range: &ByteRange| {
             self.rows.visit(range, spec.reversed, |packed| {
-                let Some(parts) = packed.live(spec.now, &spec.columns) else {
+                let Some(parts) = packed.live(spec.now, &spec.columns, &layout.hidden) else {
                     return ControlFlow::Continue(());
                 };
                 if found.rows.len() >= limit {
@@ -496,13 +504,18 @@ impl Partition {
         (last.filter(|_| stopped.is_break()), next, seen)
     }
 
-    /// Forgets columns that the table no longer has.
-    pub(super) fn keep_columns(&mut self, keep: &impl Fn(ColumnId) -> bool) {
+    /// Forgets cells of columns that the table no longer has. `keep`: of a column's cells,
+    /// those that were written later than this; `None` for none.
+    pub(super) fn keep_columns(&mut self, keep: &impl Fn(ColumnId) -> Option<Timestamp>) {
         let strip = |packed: &PackedRow| {
             let mut row = packed.unpack();
-            let count = row.columns.len();
-            row.columns.retain(|(id, _)| keep(*id));
-            (row.columns.len() < count).then_some(row)
+            let before = row.clone();
+            row.columns.retain_mut(|(id, value)| match keep(*id) {
+                Some(Timestamp::MIN) => true,
+                Some(until) => !value.shadow(until),
+                None => false,
+            });
+            (row != before).then_some(row)
         };
         let mut changed = Vec::new();
         let all = ByteRange { low: Box::default(), high: None };

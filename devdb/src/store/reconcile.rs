@@ -80,7 +80,7 @@ impl ColumnValue {
     }
 
     /// Drops what a tombstone covers; true: nothing is left.
-    fn shadow(&mut self, timestamp: Timestamp) -> bool {
+    pub(super) fn shadow(&mut self, timestamp: Timestamp) -> bool {
         match self {
             ColumnValue::Atomic(cell) => cell.timestamp <= timestamp,
             ColumnValue::Collection(cells) => {

@@ -35,6 +35,7 @@ pub(crate) fn table() -> Arc<Table> {
             column("w", set, ColumnKind::Regular, 4),
         ],
         next_column_id: 5,
+        dropped: Default::default(),
         partitioner: Partitioner::Murmur3,
         options: TableOptions { gc_grace_seconds: 100, ..TableOptions::default() },
         cdc: None,

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::rows::{
-    NamedValues, blob_map, boolean, double, int, key, map, partition, sequence, table, text, uuid,
+    NamedValues, bigint, blob_map, boolean, double, int, key, map, partition, sequence, table,
+    text, uuid,
 };
 use crate::error::Result;
-use crate::schema::{Catalog, Column, ColumnKind, Keyspace, Partitioner, Table};
+use crate::schema::{Catalog, Column, ColumnKind, DroppedColumn, Keyspace, Partitioner, Table};
 use crate::store::mutation::{Mutation, Timestamp};
+use crate::types::CqlType;
 
 /// What drivers know ScyllaDB's partitioners by.
 pub const MURMUR3_PARTITIONER: &str = "org.apache.cassandra.dht.Murmur3Partitioner";
@@ -17,7 +19,7 @@ const CDC_PARTITIONER: &str = "com.scylladb.dht.CDCPartitioner";
 /// The rows of a keyspace, in place of those it had; of a dropped one, none.
 pub fn mutations(catalog: &Catalog, name: &str, timestamp: Timestamp) -> Result<Vec<Mutation>> {
     let keyspace = catalog.keyspaces.get(name);
-    let contents: [(&str, Vec<NamedValues<'_>>); 6] = match keyspace {
+    let contents: [(&str, Vec<NamedValues<'_>>); 7] = match keyspace {
         // What describes a table before the table: who finds it finds its columns.
         Some(keyspace) => [
             ("types", types(keyspace)),
@@ -29,13 +31,29 @@ pub fn mutations(catalog: &Catalog, name: &str, timestamp: Timestamp) -> Result<
                     .flat_map(|t| t.columns.iter().map(move |c| column_row(t, c)))
                     .collect(),
             ),
+            (
+                "dropped_columns",
+                keyspace
+                    .tables
+                    .values()
+                    .flat_map(|t| t.dropped.iter().map(move |(name, c)| dropped_row(t, name, c)))
+                    .collect(),
+            ),
             ("scylla_tables", keyspace.tables.values().filter_map(scylla_table_row).collect()),
             ("tables", keyspace.tables.values().map(table_row).collect()),
             ("scylla_keyspaces", scylla_keyspace_row(keyspace).into_iter().collect()),
             ("keyspaces", vec![keyspace_row(keyspace)]),
         ],
-        None => ["keyspaces", "scylla_keyspaces", "tables", "scylla_tables", "columns", "types"]
-            .map(|name| (name, Vec::new())),
+        None => [
+            "keyspaces",
+            "scylla_keyspaces",
+            "tables",
+            "scylla_tables",
+            "dropped_columns",
+            "columns",
+            "types",
+        ]
+        .map(|name| (name, Vec::new())),
     };
     let mut mutations = Vec::with_capacity(contents.len());
     for (table_name, rows) in contents {
@@ -114,6 +132,38 @@ fn column_row(table: &Table, column: &Column) -> NamedValues<'static> {
         ("position", int(position)),
         ("type", text(&column.cql_type.to_string())),
     ]
+}
+
+/// ScyllaDB puts microseconds into `dropped_time`, a column of milliseconds, and so does this.
+/// Source: db/schema_tables.cc, `add_dropped_column_to_schema_mutation`.
+fn dropped_row(table: &Table, name: &str, column: &DroppedColumn) -> NamedValues<'static> {
+    vec![
+        ("table_name", text(&table.name)),
+        ("column_name", text(name)),
+        ("dropped_time", bigint(column.timestamp)),
+        ("type", text(&without_names(&column.cql_type).to_string())),
+    ]
+}
+
+/// UDTs as tuples: a UDT that only a dropped column had can be dropped itself.
+fn without_names(cql_type: &CqlType) -> CqlType {
+    let inner = |cql_type: &CqlType| Arc::new(without_names(cql_type));
+    match cql_type {
+        CqlType::List { element, frozen } => {
+            CqlType::List { element: inner(element), frozen: *frozen }
+        }
+        CqlType::Set { element, frozen } => {
+            CqlType::Set { element: inner(element), frozen: *frozen }
+        }
+        CqlType::Map { key, value, frozen } => {
+            CqlType::Map { key: inner(key), value: inner(value), frozen: *frozen }
+        }
+        CqlType::Tuple(fields) => CqlType::Tuple(fields.iter().map(without_names).collect()),
+        CqlType::Udt { definition, .. } => {
+            CqlType::Tuple(definition.fields.iter().map(|(_, f)| without_names(f)).collect())
+        }
+        other => other.clone(),
+    }
 }
 
 fn types(keyspace: &Keyspace) -> Vec<NamedValues<'static>> {

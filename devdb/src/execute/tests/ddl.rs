@@ -112,6 +112,80 @@ fn columns_come_and_go() {
 }
 
 #[test]
+fn a_dropped_column_is_remembered() {
+    let mut node = Node::with(&[
+        "CREATE TYPE pair (a int, b frozen<list<text>>)",
+        "CREATE TABLE t (p int, c int, v text, u frozen<pair>, l list<int>, PRIMARY KEY (p, c))",
+        "ALTER TABLE t DROP v USING TIMESTAMP 1500",
+        "ALTER TABLE t DROP (u, l)",
+    ]);
+    let dropped = "SELECT column_name, type FROM system_schema.dropped_columns WHERE keyspace_name = 'k' AND table_name = 't'";
+    assert_eq!(
+        node.rows(dropped),
+        ["l | list<int>", "u | frozen<tuple<int, frozen<list<text>>>>", "v | text"]
+    );
+    // Microseconds in a column of milliseconds, as ScyllaDB has it.
+    let time = "SELECT blobasbigint(timestampasblob(dropped_time)) FROM system_schema.dropped_columns WHERE keyspace_name = 'k' AND table_name = 't' AND column_name = 'v'";
+    assert_eq!(node.rows(time), ["1500"]);
+    node.ok("DROP TYPE pair");
+    assert_eq!(
+        node.refusal("ALTER TABLE t ADD l set<int>"),
+        "Cannot add a collection with the name l because a collection with the same name and a different type has already been used in the past"
+    );
+    node.ok("ALTER TABLE t ADD (l list<int>, v int, u text)");
+    assert_eq!(node.rows(dropped).len(), 3, "also of those that came back");
+    node.ok("DROP TABLE t");
+    assert!(node.rows(dropped).is_empty());
+    node.ok("CREATE TABLE n (p int PRIMARY KEY, n counter)");
+    node.ok("ALTER TABLE n DROP n");
+    assert_eq!(
+        node.refusal("ALTER TABLE n ADD n counter"),
+        "Cannot re-add previously dropped counter column n"
+    );
+}
+
+#[test]
+fn values_later_than_the_drop_come_back_with_the_column() {
+    let mut node = Node::with(&[
+        "CREATE TABLE t (p int PRIMARY KEY, v text, s set<int>, w int)",
+        "INSERT INTO t (p, w) VALUES (1, 0) USING TIMESTAMP 50",
+        "UPDATE t USING TIMESTAMP 100 SET v = 'old', s = s + {1} WHERE p = 1",
+        "UPDATE t USING TIMESTAMP 200 SET s = s + {2} WHERE p = 1",
+        "UPDATE t USING TIMESTAMP 200 SET v = 'new' WHERE p = 2",
+        "ALTER TABLE t DROP v USING TIMESTAMP 150",
+        "ALTER TABLE t DROP s USING TIMESTAMP 150",
+    ]);
+    assert_eq!(node.rows("SELECT * FROM t"), ["1 | 0"], "no row lives by what is hidden");
+    node.ok("ALTER TABLE t ADD (v text, s set<int>)");
+    assert_eq!(
+        node.rows("SELECT p, s, v, w FROM t"),
+        ["1 | [2] | null | 0", "2 | null | new | null"]
+    );
+    node.ok("ALTER TABLE t DROP v");
+    node.ok("ALTER TABLE t ADD v int");
+    assert_eq!(node.rows("SELECT v FROM t WHERE p = 2"), [""; 0]);
+}
+
+#[test]
+fn a_column_dropped_from_a_table_is_dropped_from_its_log() {
+    let mut node = Node::with(&[
+        "CREATE TABLE t (p int PRIMARY KEY, v text, s set<int>) WITH cdc = {'enabled': true}",
+        "INSERT INTO t (p, v, s) VALUES (1, 'x', {1})",
+        "ALTER TABLE t DROP (v, s)",
+    ]);
+    assert_eq!(
+        node.rows("SELECT column_name FROM system_schema.dropped_columns WHERE keyspace_name = 'k' AND table_name = 't_scylla_cdc_log'"),
+        ["cdc$deleted_elements_s", "cdc$deleted_s", "cdc$deleted_v", "s", "v"]
+    );
+    node.ok("INSERT INTO t (p) VALUES (2)");
+    node.ok("ALTER TABLE t ADD v text");
+    node.ok("INSERT INTO t (p, v) VALUES (3, 'y')");
+    let mut log = node.rows("SELECT p, v FROM t_scylla_cdc_log");
+    log.sort();
+    assert_eq!(log, ["1 | null", "2 | null", "3 | y"]);
+}
+
+#[test]
 fn the_schema_has_a_new_version_with_each_change_and_only_then() {
     let mut node = Node::new();
     let version = "SELECT schema_version FROM system.local";

@@ -118,3 +118,30 @@ fn expired_values_and_rows_are_gone() {
         ["true | null | null | null"]
     );
 }
+
+#[test]
+fn a_timestamp_days_ahead_is_taken_for_a_mistake() {
+    let mut node = Node::with(&[TABLE]);
+    const REFUSED: &str = "Cannot provide a timestamp more than 3 days into the future. If this was not intended, make sure the timestamp is in microseconds. You can also disable this check by setting the restrict_future_timestamp configuration option to false.";
+    const DAY: i64 = 86_400_000_000;
+    let now = node.engine.clock().read_micros();
+    for ahead in [4 * DAY, i64::MAX - now] {
+        let timestamp = now + ahead;
+        for statement in [
+            format!("INSERT INTO t (p, c) VALUES (1, 1) USING TIMESTAMP {timestamp}"),
+            format!("DELETE FROM t USING TIMESTAMP {timestamp} WHERE p = 1"),
+            format!(
+                "BEGIN BATCH USING TIMESTAMP {timestamp} INSERT INTO t (p, c) VALUES (1, 1); APPLY BATCH"
+            ),
+        ] {
+            assert_eq!(node.refusal(&statement), REFUSED);
+        }
+    }
+    node.ok(&format!("INSERT INTO t (p, c) VALUES (1, 1) USING TIMESTAMP {}", now + 2 * DAY));
+    // What a driver sends with the request is not looked at.
+    let mut parameters = super::node::parameters(Vec::new());
+    parameters.default_timestamp = Some(now + 5 * DAY);
+    let insert = "INSERT INTO t (p, c) VALUES (1, 2)";
+    node.engine.query(&mut node.state, insert, &parameters).unwrap();
+    assert_eq!(node.rows("SELECT c FROM t"), ["1", "2"]);
+}
