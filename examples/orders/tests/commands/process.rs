@@ -1,0 +1,104 @@
+//! Running the commands.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use messina::publisher::topic_of;
+use messina_devdb::DevDb;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+pub const ORDERS: &str = env!("CARGO_BIN_EXE_orders");
+pub const RUNNER: &str = env!("CARGO_BIN_EXE_projection-runner");
+pub const REBUILD: &str = env!("CARGO_BIN_EXE_rebuild-projection");
+
+/// Longer than any of them takes.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ended {
+    /// Checks that it failed with 1 and said all of this on standard error.
+    #[track_caller]
+    pub fn failed_saying(&self, parts: &[&str]) {
+        assert_eq!(self.code, Some(1), "{self:#?}");
+        assert!(self.stderr.contains("error: "), "{self:#?}");
+        for part in parts {
+            assert!(self.stderr.contains(part), "{part:?} in {self:#?}");
+        }
+    }
+
+    #[track_caller]
+    pub fn succeeded_saying(&self, parts: &[&str]) {
+        assert_eq!(self.code, Some(0), "{self:#?}");
+        for part in parts {
+            assert!(self.stdout.contains(part), "{part:?} in {self:#?}");
+        }
+    }
+}
+
+fn command(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .env("NO_COLOR", "1");
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MESSINA_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Starts a command.
+pub fn start(program: &str, arguments: &[&str]) -> Child {
+    command(program, arguments).spawn().unwrap()
+}
+
+/// Runs a command to its end.
+pub async fn run(program: &str, arguments: &[&str]) -> Ended {
+    ended(start(program, arguments)).await
+}
+
+/// Waits for a command's end.
+pub async fn ended(child: Child) -> Ended {
+    let output = timeout(LONGEST, child.wait_with_output()).await.expect("it ends").unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ended { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+/// Asks a command to end, as an operator or a container's runtime does.
+pub async fn terminate(child: &Child) {
+    let id = child.id().expect("it runs").to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+}
+
+/// A broker with the orders' topic.
+pub fn broker() -> MockCluster<'static, DefaultProducerContext> {
+    let broker = MockCluster::new(1).unwrap();
+    broker.create_topic(&topic_of("Order"), 4, 1).unwrap();
+    broker
+}
+
+/// A node, and where it is.
+pub async fn node() -> (DevDb, String) {
+    let node = DevDb::builder().vnodes(4).start().await.unwrap();
+    let address = node.contact_point();
+    (node, address)
+}
+
+/// The path as text.
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}

@@ -1,0 +1,113 @@
+//! `projection-runner`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use messina::{AggregateId, CommandHandler, EventStore};
+use orders::data::generate;
+use orders::domain::Order;
+use orders::service::{connect, open, schema};
+use uuid::Uuid;
+
+use super::process::{REBUILD, RUNNER, broker, ended, node, run, start, terminate};
+
+async fn prepared(scylla: &str) -> EventStore {
+    let session = connect(scylla).await.unwrap();
+    schema("orders").apply(&session).await.unwrap();
+    open(session, "orders").await.unwrap()
+}
+
+/// Handles made-up orders; how many there are of them in the end, by status.
+async fn handle_orders(store: &EventStore, seed: u64, count: usize) -> Vec<AggregateId> {
+    let handler = CommandHandler::<Order>::new(store.clone());
+    let run = Uuid::new_v4();
+    let mut ids = Vec::new();
+    for order in generate(count, seed) {
+        let id = order.aggregate_id(run);
+        for command in order.commands() {
+            handler.execute(id, command).await.unwrap();
+        }
+        ids.push(id);
+    }
+    ids
+}
+
+/// Waits until the read models hold all orders as the store does.
+async fn until_level(store: &EventStore, ids: &[AggregateId]) {
+    let began = Instant::now();
+    for id in ids {
+        let version = store.load::<Order>(*id).await.unwrap().version;
+        loop {
+            let cql = "SELECT version FROM orders.order_read_model WHERE order_id = ?";
+            let rows = store.session().query_unpaged(cql, (id.0,)).await.unwrap();
+            let row = rows.into_rows_result().unwrap().maybe_first_row::<(i64,)>().unwrap();
+            if row == Some((version,)) {
+                break;
+            }
+            assert!(began.elapsed() < Duration::from_secs(40), "{id} is at {row:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+async fn count(store: &EventStore, table: &str) -> i64 {
+    let cql = format!("SELECT count(*) FROM orders.{table}");
+    let rows = store.session().query_unpaged(cql, ()).await.unwrap();
+    rows.into_rows_result().unwrap().single_row::<(i64,)>().unwrap().0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_follows_drains_on_a_signal_and_goes_on_where_it_was() {
+    let (_node, scylla) = node().await;
+    let broker = broker();
+    let kafka = broker.bootstrap_servers();
+    let quick = ["--safety-interval", "300ms", "--sleep-interval", "20ms"];
+    let arguments = [&["--scylla", &scylla, "--kafka", &kafka], &quick[..]].concat();
+    let store = prepared(&scylla).await;
+    let mut ids = Vec::new();
+    for round in 0..3 {
+        let runner = start(RUNNER, &arguments);
+        ids.extend(handle_orders(&store, round, 15).await);
+        // Now and then it is stopped before it has caught up.
+        if round != 1 {
+            until_level(&store, &ids).await;
+        }
+        terminate(&runner).await;
+        let ended = ended(runner).await;
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        assert!(ended.stderr.contains("stopping"), "{ended:#?}");
+    }
+    assert_eq!(count(&store, "order_read_model").await, 45);
+    assert_eq!(count(&store, "orders_by_customer").await, 45);
+    assert_eq!(count(&store, "orders_by_status").await, 45);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_group_alone_needs_no_broker_and_can_be_rebuilt_beside_it() {
+    let (_node, scylla) = node().await;
+    let store = prepared(&scylla).await;
+    let runner = start(
+        RUNNER,
+        &[
+            "--scylla",
+            &scylla,
+            "--kafka",
+            "127.0.0.1:1",
+            "--group",
+            "order_read_model",
+            "--safety-interval",
+            "300ms",
+            "--sleep-interval",
+            "20ms",
+        ],
+    );
+    let ids = Arc::new(handle_orders(&store, 7, 20).await);
+    until_level(&store, &ids).await;
+    assert_eq!(count(&store, "orders_by_status").await, 0);
+    run(REBUILD, &["orders_by_status", "--scylla", &scylla]).await.succeeded_saying(&["rebuilt"]);
+    assert_eq!(count(&store, "orders_by_status").await, 20);
+    run(REBUILD, &["order_read_model", "--scylla", &scylla]).await.succeeded_saying(&["rebuilt"]);
+    until_level(&store, &ids).await;
+    terminate(&runner).await;
+    assert_eq!(ended(runner).await.code, Some(0));
+}
