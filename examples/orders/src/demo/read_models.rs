@@ -30,7 +30,6 @@ pub(super) async fn samples(
     let keyspace = store.keyspace();
     let session = store.session();
     let ids: Vec<_> = orders.iter().take(4).map(|(id, _, _)| id.0).collect();
-    let shown = format!("({})", ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
     let customer = busiest_customer(orders);
     let quoted = |text: &str| format!("'{text}'");
     let mut samples = vec![
@@ -40,7 +39,7 @@ pub(super) async fn samples(
                 "SELECT order_id, customer_id, status, item_count, total_cents, shipper, version \
                  FROM {keyspace}.order_read_model WHERE order_id IN ?"
             ),
-            &shown,
+            "(…)",
             (ids,),
         )
         .await?,

@@ -101,19 +101,16 @@ async fn follow(
         .collect();
     let samples = read_models::samples(store, &handled.orders).await?;
     let agreeing = read_models::agreeing(store, &handled.orders).await?;
-    if arguments.keep_running {
-        println!(
-            "\nstill running, until Ctrl-C:\n  cqlsh {}\n  kafka: {}, topic {}",
-            servers.scylla.replace(':', " "),
-            servers.kafka,
-            reader.topic
-        );
-    }
     let topic = reader.topic.clone();
     report::commands(&handled);
     report::groups(&reached, total);
     report::read_models(&samples, agreeing, handled.orders.len());
     if arguments.keep_running {
+        println!(
+            "\nstill running, until Ctrl-C:\n  cqlsh {}\n  Kafka {}, topic {topic}",
+            servers.scylla.replace(':', " "),
+            servers.kafka
+        );
         tokio::signal::ctrl_c()
             .await
             .map_err(|source| ServiceError::System { what: "waiting for Ctrl-C", source })?;
