@@ -80,7 +80,11 @@ async fn prepare_schema(session: &Session) -> Result<(), Failure> {
 /// Prints how a load went.
 fn report(what: &str, count: u64, time: Duration) {
     let rate = count as f64 / time.as_secs_f64();
-    println!("{what:<28} {count:>9} in {:>6.2} s {rate:>10.0}/s   {} MiB", time.as_secs_f64(), resident());
+    println!(
+        "{what:<28} {count:>9} in {:>6.2} s {rate:>10.0}/s   {} MiB",
+        time.as_secs_f64(),
+        resident()
+    );
 }
 
 /// Memory of this process in MiB, where the system tells.
@@ -132,7 +136,8 @@ async fn inserts(session: &Arc<Session>, arguments: &Arguments) -> Result<(), Fa
             async move {
                 let p = Uuid::from_u64_pair(n as u64 / 20, 7);
                 let t = scylla::value::CqlTimestamp(n);
-                let values = (p, n, "a value of some length", "{\"json\":\"of some length\"}", 1, t);
+                let values =
+                    (p, n, "a value of some length", "{\"json\":\"of some length\"}", 1, t);
                 session.execute_unpaged(&insert, values).await?;
                 Ok(())
             }

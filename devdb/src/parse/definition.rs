@@ -126,8 +126,7 @@ impl Cursor<'_> {
             } else {
                 vec![self.identifier()?]
             };
-            let clustering =
-                if self.accept_sign(",") { self.identifiers()? } else { Vec::new() };
+            let clustering = if self.accept_sign(",") { self.identifiers()? } else { Vec::new() };
             self.expect_sign(")")?;
             primary_keys.push((partition, clustering));
             return Ok(());

@@ -158,9 +158,6 @@ mod tests {
         else {
             panic!("not an insert")
         };
-        assert_eq!(
-            values[0].to_string(),
-            "[1, 'x', {2}, {1:?}, {a:null}, (1, now()), 0x0a]"
-        );
+        assert_eq!(values[0].to_string(), "[1, 'x', {2}, {1:?}, {a:null}, (1, now()), 0x0a]");
     }
 }

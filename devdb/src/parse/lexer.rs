@@ -157,12 +157,10 @@ impl Lexer<'_> {
             }
             b'0'..=b'9' => self.number(),
             b'-' if self.byte(1).is_ascii_digit() => self.number(),
-            b'-' if self.byte(1) == b'P' => {
-                match iso_duration_length(&self.bytes[self.at + 1..]) {
-                    Some(length) => Ok(TokenKind::Duration(self.take(length + 1))),
-                    None => self.sign(),
-                }
-            }
+            b'-' if self.byte(1) == b'P' => match iso_duration_length(&self.bytes[self.at + 1..]) {
+                Some(length) => Ok(TokenKind::Duration(self.take(length + 1))),
+                None => self.sign(),
+            },
             b'A'..=b'Z' | b'a'..=b'z' => Ok(self.word()),
             _ => self.sign(),
         }

@@ -145,9 +145,7 @@ impl Cursor<'_> {
         // In a selection, functions take columns and functions: ScyllaDB 5.1 has no rule
         // for constants there, which it finds out at the parenthesis.
         let begins_argument = match self.peek_at(1) {
-            TokenKind::Word(word) => {
-                word == "cast" || word == "token" || self.is_identifier_at(1)
-            }
+            TokenKind::Word(word) => word == "cast" || word == "token" || self.is_identifier_at(1),
             TokenKind::QuotedName(_) => true,
             TokenKind::Sign(sign) => *sign == ")",
             _ => false,

@@ -124,9 +124,7 @@ fn assignments_of_every_form() {
         .collect();
     assert_eq!(
         kinds,
-        [
-            "a = 1", "b + [1]", "[1] + c", "d - 3", "e + -3", "f['k'] = 2", "g.h = 3", "i = now()"
-        ]
+        ["a = 1", "b + [1]", "[1] + c", "d - 3", "e + -3", "f['k'] = 2", "g.h = 3", "i = now()"]
     );
 }
 
@@ -164,9 +162,7 @@ fn words_of_the_grammar_can_be_columns() {
     }
     let Statement::Select(select) = statement("SELECT json FROM t") else { panic!() };
     assert!(!select.json);
-    let Statement::Update(update) =
-        statement("UPDATE t SET a = 1 WHERE k = 1 IF EXISTS")
-    else {
+    let Statement::Update(update) = statement("UPDATE t SET a = 1 WHERE k = 1 IF EXISTS") else {
         panic!()
     };
     assert_eq!(update.conditions, Conditions::Exists);

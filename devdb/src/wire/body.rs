@@ -124,7 +124,9 @@ impl BodyReader {
             0x9 => Consistency::LocalSerial,
             0xA => Consistency::LocalOne,
             other => {
-                return Err(CqlError::protocol(format!("Unknown code {other} for a consistency level")));
+                return Err(CqlError::protocol(format!(
+                    "Unknown code {other} for a consistency level"
+                )));
             }
         })
     }
@@ -218,10 +220,7 @@ mod tests {
     fn values_may_be_null_or_not_set() {
         assert_eq!(reader(&[0xff, 0xff, 0xff, 0xff]).value(), Ok(Value::Null));
         assert_eq!(reader(&[0xff, 0xff, 0xff, 0xfe]).value(), Ok(Value::Unset));
-        assert_eq!(
-            reader(&[0, 0, 0, 1, 7]).value(),
-            Ok(Value::Bytes(Bytes::from_static(&[7])))
-        );
+        assert_eq!(reader(&[0, 0, 0, 1, 7]).value(), Ok(Value::Bytes(Bytes::from_static(&[7]))));
     }
 
     #[test]

@@ -136,7 +136,7 @@ impl Connection {
     }
 
     async fn fill(&mut self, wanted: usize) -> Result<(), End> {
-        self.buffer.reserve(wanted.min(READ_BUFFER).max(4 << 10));
+        self.buffer.reserve(wanted.clamp(4 << 10, READ_BUFFER));
         match self.reader.read_buf(&mut self.buffer).await? {
             0 => Err(End::Silent),
             _ => Ok(()),

@@ -69,11 +69,9 @@ impl Request {
             Opcode::AuthResponse => {
                 Err(CqlError::protocol("AUTH_RESPONSE: this node asks for no authentication"))
             }
-            Opcode::Error
-            | Opcode::Ready
-            | Opcode::Supported
-            | Opcode::Result
-            | Opcode::Event => Err(CqlError::protocol(format!("{opcode:?} is no request"))),
+            Opcode::Error | Opcode::Ready | Opcode::Supported | Opcode::Result | Opcode::Event => {
+                Err(CqlError::protocol(format!("{opcode:?} is no request")))
+            }
         }
     }
 }
@@ -121,8 +119,7 @@ fn parameters(body: &mut BodyReader) -> Result<(QueryParameters, bool), CqlError
     }
     let page_size = if has(PAGE_SIZE) { Some(body.int()?) } else { None };
     let paging_state = if has(PAGING_STATE) { body.bytes()? } else { None };
-    let serial_consistency =
-        if has(SERIAL_CONSISTENCY) { Some(body.consistency()?) } else { None };
+    let serial_consistency = if has(SERIAL_CONSISTENCY) { Some(body.consistency()?) } else { None };
     let default_timestamp = if has(DEFAULT_TIMESTAMP) { Some(body.long()?) } else { None };
     let parameters = QueryParameters {
         consistency,
@@ -140,9 +137,11 @@ fn parameters(body: &mut BodyReader) -> Result<(QueryParameters, bool), CqlError
 /// `Long.MIN_VALUE` stands for "none given" and cannot be a timestamp.
 fn chosen_timestamp(timestamp: Option<i64>) -> Result<Option<i64>, CqlError> {
     match timestamp {
-        Some(i64::MIN) => {
-            Err(CqlError::protocol(format!("Out of bound timestamp, must be in [{}, {}]", i64::MIN + 1, i64::MAX)))
-        }
+        Some(i64::MIN) => Err(CqlError::protocol(format!(
+            "Out of bound timestamp, must be in [{}, {}]",
+            i64::MIN + 1,
+            i64::MAX
+        ))),
         other => Ok(other),
     }
 }

@@ -20,13 +20,16 @@ use super::response::{Envelope, RowsMetadata, metadata_id};
 /// More than this many ids of result metadata are not remembered: they are computed again.
 const MAX_METADATA_IDS: usize = 10_000;
 
+/// The columns of a prepared statement's result, and their metadata's id.
+type ResultMetadata = (Arc<[ColumnSpec]>, [u8; 16]);
+
 /// What answers requests.
 #[derive(Debug)]
 pub(super) struct Service {
     engine: Arc<Engine>,
     faults: Faults,
     /// By the id of the prepared statement: its columns and their metadata's id.
-    metadata_ids: RwLock<HashMap<[u8; 16], (Arc<[ColumnSpec]>, [u8; 16])>>,
+    metadata_ids: RwLock<HashMap<[u8; 16], ResultMetadata>>,
 }
 
 impl Service {
@@ -45,9 +48,7 @@ impl Service {
         }
         match request {
             Request::Query { text, .. } => self.faults.action_for(text),
-            Request::Execute { id, .. } => {
-                self.faults.action_for(&self.engine.prepared(id)?.text)
-            }
+            Request::Execute { id, .. } => self.faults.action_for(&self.engine.prepared(id)?.text),
             Request::Batch(batch) => self.faults.action_for(&self.batch_text(batch)),
             Request::Options
             | Request::Startup(_)
@@ -75,9 +76,8 @@ impl Service {
         out: &mut BytesMut,
     ) {
         let start = out.len();
-        let attempt = catch_unwind(AssertUnwindSafe(|| {
-            self.try_answer(envelope, state, request, out)
-        }));
+        let attempt =
+            catch_unwind(AssertUnwindSafe(|| self.try_answer(envelope, state, request, out)));
         let error = match attempt {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error,
@@ -190,9 +190,8 @@ pub(super) fn consistency_of(request: &Request) -> Option<Consistency> {
             Some(parameters.consistency)
         }
         Request::Batch(batch) => Some(batch.consistency),
-        Request::Options
-        | Request::Startup(_)
-        | Request::Register(_)
-        | Request::Prepare { .. } => None,
+        Request::Options | Request::Startup(_) | Request::Register(_) | Request::Prepare { .. } => {
+            None
+        }
     }
 }
