@@ -6,13 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use messina::consumer::{
-    ConsumerGroup, EventHandler, GroupBuilder, GroupSettings, Handled, HandlerError,
-};
+use messina::consumer::{ConsumerGroup, EventHandler, GroupBuilder, Handled, HandlerError};
 use messina::{AggregateId, CommandHandler, EventEnvelope, EventStore};
 use parking_lot::Mutex;
 
-use crate::support::{Account, AccountCommand};
+use crate::support::{Account, AccountCommand, quick};
 
 /// What a handler has seen: per aggregate, the sequence numbers in order of arrival.
 #[derive(Default)]
@@ -75,20 +73,9 @@ impl EventHandler for Recorder {
     }
 }
 
-/// A group with intervals for tests: the embedded node's clock is ours.
+/// A group with settings for tests.
 pub fn group(store: &EventStore, name: &str, handler: impl EventHandler) -> GroupBuilder {
     ConsumerGroup::builder(store.clone(), name, handler).settings(quick())
-}
-
-pub fn quick() -> GroupSettings {
-    GroupSettings {
-        safety_interval: Duration::from_millis(300),
-        sleep_interval: Duration::from_millis(20),
-        checkpoint_interval: Duration::from_millis(50),
-        retry_delay: (Duration::from_millis(10), Duration::from_millis(100)),
-        drain_timeout: Duration::from_secs(10),
-        ..GroupSettings::default()
-    }
 }
 
 /// Opens accounts and makes `commands` deposits in each; the accounts' versions.

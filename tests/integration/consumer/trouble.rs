@@ -11,8 +11,8 @@ use messina_devdb::error::{CqlError, ErrorKind};
 use messina_devdb::faults::{Fault, FaultAction};
 use parking_lot::Mutex;
 
-use super::recorder::{Recorder, Seen, events, fill, group, quick};
-use crate::support::{TestDb, until};
+use super::recorder::{Recorder, Seen, events, fill, group};
+use crate::support::{TestDb, quick, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_away_is_waited_for() {

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use messina::consumer::{ConsumerGroup, GroupSettings};
+use messina::consumer::ConsumerGroup;
 use messina::projection::{ProjectionHandler, Rebuild, Writes};
 use messina::{
     AggregateId, CommandHandler, EventEnvelope, EventStore, Migration, Projection, ProjectionError,
 };
 
-use crate::support::{Account, AccountCommand, AccountEvent, TestDb, until};
+use crate::support::{Account, AccountCommand, AccountEvent, TestDb, quick, until};
 
 const TABLES: Migration = Migration::new(
     1,
@@ -124,14 +123,6 @@ async fn fill(store: &EventStore) -> Model {
         model.1.insert((level(balance).to_owned(), id), balance);
     }
     model
-}
-
-fn quick() -> GroupSettings {
-    GroupSettings {
-        safety_interval: Duration::from_millis(300),
-        sleep_interval: Duration::from_millis(20),
-        ..GroupSettings::default()
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

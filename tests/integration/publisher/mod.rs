@@ -3,19 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use messina::consumer::{ConsumerGroup, GroupSettings};
+use messina::consumer::ConsumerGroup;
 use messina::publisher::{KafkaPublisher, KafkaSettings, PublisherError};
 use messina::{AggregateId, CommandHandler, CorrelationId};
 
-use crate::support::{Account, AccountCommand, TestDb, TestKafka, until};
-
-fn quick() -> GroupSettings {
-    GroupSettings {
-        safety_interval: Duration::from_millis(300),
-        sleep_interval: Duration::from_millis(20),
-        ..GroupSettings::default()
-    }
-}
+use crate::support::{Account, AccountCommand, TestDb, TestKafka, quick, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_arrive_in_order_per_key_with_their_headers() {
