@@ -364,6 +364,16 @@ impl Engine {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn journal(&self) -> Option<&Journal> {
+        self.executor.journal.as_ref()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.load()
+    }
+
     /// Writes what is left to the data directory and lets that go. Writes are refused from
     /// then on.
     pub fn close(&self) {

@@ -98,19 +98,29 @@ impl Header {
         if settled > offset || settled > file_length {
             return None;
         }
-        (u32_at(bytes, 17) == header_checksum(bytes.get(..17)?, number, offset))
-            .then_some(Self { length, checksum: u32_at(bytes, 4), kind })
+        (u32_at(bytes, 17) == header_checksum(bytes.get(..17)?, number, offset)).then_some(Self {
+            length,
+            checksum: u32_at(bytes, 4),
+            kind,
+        })
     }
 }
 
 /// A record in a file, or why there is none.
 #[derive(Debug)]
 pub(super) enum Next {
-    Record { offset: u64, kind: Kind, record: Bytes },
+    Record {
+        offset: u64,
+        kind: Kind,
+        record: Bytes,
+    },
     /// The end of the file, where a record could begin.
     End,
     /// From here on nothing can be read.
-    Broken { offset: u64, reason: &'static str },
+    Broken {
+        offset: u64,
+        reason: &'static str,
+    },
 }
 
 /// Reads a file from its beginning.
@@ -194,8 +204,7 @@ impl FrameReader {
         let mut at = offset + 1;
         let mut window: Vec<u8> = Vec::with_capacity(CHUNK + FRAME_HEADER);
         loop {
-            let read =
-                (&mut self.file).take(CHUNK as u64).read_to_end(&mut window).map_err(io())?;
+            let read = (&mut self.file).take(CHUNK as u64).read_to_end(&mut window).map_err(io())?;
             let places = window.windows(FRAME_HEADER).enumerate();
             for (i, bytes) in places {
                 // Before anything dearer: it has to speak of what is broken.

@@ -84,11 +84,8 @@ impl Journal {
         if let Some((_, size)) = recovery.snapshot {
             shared.snapshot_taken(size);
         }
-        let journal = Journal {
-            shared,
-            threads: Mutex::default(),
-            directory: Mutex::new(Some(directory)),
-        };
+        let journal =
+            Journal { shared, threads: Mutex::default(), directory: Mutex::new(Some(directory)) };
         let spawn = |name: &str, run: fn(&Shared)| {
             let shared = journal.shared.clone();
             std::thread::Builder::new()

@@ -23,4 +23,5 @@ pub use handle::{Alone, Journal, Opened, Recorded};
 pub use state::NodeState;
 pub(crate) use state::Persisted;
 
-
+#[cfg(test)]
+mod tests;

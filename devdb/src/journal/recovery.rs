@@ -37,7 +37,8 @@ pub(super) fn recover(directory: &Path, db: &Database) -> Result<Recovery, Journ
     for number in files.snapshots.iter().rev() {
         match check_snapshot(directory, *number)? {
             None => {
-                recovery.snapshot = Some((*number, recovery.read_snapshot(directory, *number, db)?));
+                recovery.snapshot =
+                    Some((*number, recovery.read_snapshot(directory, *number, db)?));
                 break;
             }
             Some(error) => {

@@ -15,8 +15,8 @@ use super::frame::{FileKind, file_header, frame_header};
 use super::record::{self, Kind};
 use super::state::Persisted;
 use super::writer::Shared;
-use crate::store::mutation::Mutation;
 use crate::store::ExportPosition;
+use crate::store::mutation::Mutation;
 
 /// The thread that takes snapshots when the journal has grown.
 pub(super) fn run(shared: &Shared) {

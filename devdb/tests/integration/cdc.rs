@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use scylla::value::CqlValue;
@@ -38,7 +38,7 @@ impl ConsumerFactory for Factory {
     }
 }
 
-async fn write(node: &Node, rounds: std::ops::Range<i32>) {
+pub async fn write(node: &Node, rounds: std::ops::Range<i32>) {
     let insert = node.session.prepare("INSERT INTO t (p, c, v) VALUES (?, ?, 'x')").await.unwrap();
     for c in rounds {
         for p in 0..20 {
@@ -47,12 +47,18 @@ async fn write(node: &Node, rounds: std::ops::Range<i32>) {
     }
 }
 
-async fn read_all(node: &Node, writes: impl AsyncFnOnce()) {
+pub fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
+}
+
+/// A reader from `since` on gets 50 rows of each of 20 partitions of `t`, in order.
+pub async fn read_all(node: &Node, since: Duration, writes: impl AsyncFnOnce()) {
     let received = Received::default();
     let (mut reader, handle) = CDCLogReaderBuilder::new()
         .session(node.session.clone())
         .keyspace("ks")
         .table_name("t")
+        .start_timestamp(since)
         .safety_interval(Duration::from_millis(200))
         .sleep_interval(Duration::from_millis(50))
         .window_size(Duration::from_secs(5))
@@ -81,7 +87,9 @@ async fn read_all(node: &Node, writes: impl AsyncFnOnce()) {
 #[tokio::test]
 async fn a_reader_receives_every_row_in_order() {
     let node = start().await;
-    node.run("CREATE TABLE t (p int, c int, v text, PRIMARY KEY (p, c)) WITH cdc = {'enabled': true}")
-        .await;
-    read_all(&node, async || write(&node, 0..50).await).await;
+    node.run(
+        "CREATE TABLE t (p int, c int, v text, PRIMARY KEY (p, c)) WITH cdc = {'enabled': true}",
+    )
+    .await;
+    read_all(&node, now(), async || write(&node, 0..50).await).await;
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messina_devdb::DevDb;
+use messina_devdb::{Builder, DevDb};
 use scylla::client::Compression;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
@@ -29,7 +29,11 @@ pub async fn start() -> Node {
 }
 
 pub async fn start_with(compression: Option<Compression>) -> Node {
-    let devdb = DevDb::start().await.unwrap();
+    start_from(DevDb::builder(), compression).await
+}
+
+pub async fn start_from(builder: Builder, compression: Option<Compression>) -> Node {
+    let devdb = builder.start().await.unwrap();
     let session = connect(&devdb, compression).await;
     session
         .query_unpaged(

@@ -3,6 +3,7 @@ mod cdc;
 mod common;
 mod faults;
 mod generations;
+mod journal;
 mod program;
 mod protocol;
 mod schema;

@@ -1,0 +1,4 @@
+//! Data that outlives a node and its process.
+mod kills;
+mod program;
+mod restarts;

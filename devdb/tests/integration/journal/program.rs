@@ -1,0 +1,66 @@
+//! The node as a process with a data directory.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use scylla::client::PoolSize;
+use scylla::client::session::Session;
+use scylla::client::session_builder::SessionBuilder;
+
+/// A process; killed when it is dropped.
+pub struct Program {
+    child: Child,
+    address: String,
+}
+
+impl Program {
+    pub fn command(directory: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_messina-devdb"));
+        command.args(["--port", "0", "--vnodes", "1", "--fsync", "always"]);
+        command.args(["--snapshot-after", "40000", "--data-dir"]).arg(directory);
+        command
+    }
+
+    /// Returns when it listens.
+    pub fn start(directory: &Path) -> Self {
+        let mut child =
+            Self::command(directory).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line
+            .strip_prefix("messina-devdb listens on ")
+            .and_then(|rest| rest.split(' ').next())
+            .map(str::to_owned);
+        let Some(address) = address else {
+            let mut told = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+            panic!("it did not start: {line}{told}");
+        };
+        Self { child, address }
+    }
+
+    pub async fn connect(&self) -> Session {
+        SessionBuilder::new()
+            .known_node(&self.address)
+            .pool_size(PoolSize::PerHost(std::num::NonZeroUsize::MIN))
+            .fetch_schema_metadata(false)
+            .build()
+            .await
+            .unwrap()
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
