@@ -40,7 +40,7 @@ async fn a_group_that_is_new_begins_with_the_oldest_event_of_the_log() {
     let versions = fill(&store, 5, 2).await;
     let seen: Arc<Seen> = Arc::default();
     let group = group(&store, "late", Recorder(Arc::clone(&seen))).start().await.unwrap();
-    until("every event is handled", || async { seen.total() >= events(&versions) }).await;
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
     seen.assert_complete(&versions);
     group.stop().await.unwrap();
 }
@@ -52,7 +52,7 @@ async fn the_watermark_and_the_lag_are_known() {
     let seen: Arc<Seen> = Arc::default();
     let group = group(&store, "watched", Recorder(Arc::clone(&seen))).start().await.unwrap();
     let versions = fill(&store, 2, 1).await;
-    until("every event is handled", || async { seen.total() >= events(&versions) }).await;
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
     let committed = store
         .events(*versions.keys().next().unwrap(), 0, i64::MAX)
         .await

@@ -85,7 +85,7 @@ async fn a_checkpoint_never_passes_an_event_that_is_not_done() {
     assert_eq!(first.stop().await.unwrap().handled, 0);
     seen.away.store(false, Ordering::Relaxed);
     let second = group(&store, "held", Recorder(Arc::clone(&seen))).start().await.unwrap();
-    until("every event is handled", || async { seen.total() >= events(&versions) }).await;
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
     seen.assert_complete(&versions);
     second.stop().await.unwrap();
 }
@@ -102,7 +102,7 @@ async fn a_new_generation_of_streams_is_crossed() {
     while writing.elapsed() < Duration::from_secs(3) {
         versions.extend(fill(&store, 5, 3).await);
     }
-    until("every event is handled", || async { seen.total() >= events(&versions) }).await;
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
     seen.assert_complete(&versions);
     running.stop().await.unwrap();
     // After a restart it begins with the new streams.

@@ -24,7 +24,7 @@ async fn what_is_away_is_waited_for() {
     let versions = fill(&store, 4, 4).await;
     until("several attempts fail", || async { group.status().retries > 20 }).await;
     seen.away.store(false, Ordering::Relaxed);
-    until("every event is handled", || async { seen.total() >= events(&versions) }).await;
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
     seen.assert_complete(&versions);
     assert_eq!(seen.total(), events(&versions));
     group.stop().await.unwrap();
@@ -153,7 +153,7 @@ async fn a_log_that_cannot_be_read_for_a_while_is_read_on() {
         });
         versions.extend(fill(&store, 4, 3).await);
     }
-    until("every event is handled", || async { seen.total() >= events(&versions) }).await;
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
     seen.assert_complete(&versions);
     group.stop().await.unwrap();
 }
