@@ -110,7 +110,7 @@ pub struct TableSize {
     pub bytes: usize,
 }
 
-type PurgePosition = (Box<[u8]>, Option<Box<[u8]>>);
+type PartitionPosition = (Box<[u8]>, Option<Box<[u8]>>);
 
 #[derive(Debug, Default)]
 struct PurgeCursor {
@@ -119,7 +119,7 @@ struct PurgeCursor {
     started: bool,
     shard: usize,
     /// The partition to go on in, and the row of it to go on after.
-    at: Option<PurgePosition>,
+    at: Option<PartitionPosition>,
     /// Of the shard at hand: the earliest second seen at which something is due.
     next: i64,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Database, ring_key, shard_of, split_ring_key};
+use super::{Database, PartitionPosition, ring_key, shard_of, split_ring_key};
 use crate::error::Result;
 use crate::store::mutation::{Mutation, PartitionKey, Tombstone};
 use crate::store::range::ByteRange;
@@ -28,7 +28,7 @@ pub(crate) struct PartitionRanges {
 pub(crate) struct ExportPosition {
     shard: usize,
     /// The last partition, and the row of it to go on after, if there are more.
-    at: Option<(Box<[u8]>, Option<Box<[u8]>>)>,
+    at: Option<PartitionPosition>,
 }
 
 /// A piece of a table.

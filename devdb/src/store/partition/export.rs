@@ -6,6 +6,9 @@ use super::{Layout, Partition, full_key};
 use crate::store::mutation::{ClusteringKey, ColumnId, ColumnValue, RowMutation, Tombstone};
 use crate::store::range::ByteRange;
 
+/// Rows with all that is dead in them.
+pub(in crate::store) type StoredRows = Vec<(ClusteringKey, RowMutation)>;
+
 /// What the first piece of a partition has besides rows.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Head {
@@ -36,7 +39,7 @@ impl Partition {
         layout: &Layout,
         from: Option<&[u8]>,
         budget: usize,
-    ) -> (Vec<(ClusteringKey, RowMutation)>, Option<Box<[u8]>>) {
+    ) -> (StoredRows, Option<Box<[u8]>>) {
         let mut range = Some(ByteRange { low: Box::default(), high: None });
         if let Some(from) = from {
             range = range.and_then(|range| range.resume(from, false));
