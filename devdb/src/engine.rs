@@ -1,5 +1,6 @@
 //! The database behind the protocol: what `wire` calls.
 
+mod describe;
 mod generations;
 
 use std::collections::HashMap;
@@ -301,6 +302,9 @@ impl Engine {
                 }
                 state.keyspace = Some(keyspace.clone());
                 Ok(Outcome::SetKeyspace(keyspace.clone()))
+            }
+            Plan::Describe(describe) => {
+                self.describe_schema(describe, state.keyspace.as_deref()).map(Outcome::Rows)
             }
             Plan::Schema(statement) => {
                 let change = self.change_schema(statement, state.keyspace.as_deref(), false)?;

@@ -2,6 +2,7 @@
 mod aggregate;
 mod bindings;
 mod conditional;
+mod describe;
 mod executor;
 mod functions;
 mod modify;
@@ -15,6 +16,7 @@ mod timeuuid;
 
 pub use bindings::Bindings;
 pub use conditional::Item;
+pub use describe::{Described, describe};
 pub use executor::{Executor, WriteParameters};
 pub use timeuuid::TimeUuids;
 

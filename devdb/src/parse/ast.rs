@@ -33,6 +33,7 @@ pub enum Statement {
     CreateType { name: TableName, if_not_exists: bool, fields: Vec<(Ident, TypeName)> },
     AlterType { name: TableName, change: TypeChange },
     DropType { name: TableName, if_exists: bool },
+    Describe(Describe),
 }
 
 /// `[keyspace.]name`.
@@ -427,4 +428,39 @@ pub enum TableChange {
 pub enum TypeChange {
     Add(Ident, TypeName),
     Rename(Vec<(Ident, Ident)>),
+}
+
+/// `DESCRIBE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Describe {
+    /// What is described.
+    pub kind: DescribeKind,
+    /// `WITH INTERNALS`: ids and dropped columns too.
+    pub internals: bool,
+}
+
+/// What DESCRIBE describes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)] // each list is the CQL word of its name
+pub enum DescribeKind {
+    Cluster,
+    Keyspaces,
+    Tables,
+    Types,
+    Functions,
+    Aggregates,
+    /// All keyspaces with what is in them; `full`: the system's too.
+    Schema {
+        full: bool,
+    },
+    /// A keyspace, or the current one; `only`: not what is in it.
+    Keyspace {
+        name: Option<Ident>,
+        only: bool,
+    },
+    /// Something by its name; `what` says of which kind it has to be.
+    Element {
+        what: Option<&'static str>,
+        name: TableName,
+    },
 }

@@ -182,6 +182,15 @@ pub(super) fn is_unreserved(word: &str) -> bool {
     UNRESERVED.binary_search(&word).is_ok()
 }
 
+/// A name as CQL text: in quotes where it could not be read back without.
+pub fn quoted(name: &str) -> String {
+    let mut chars = name.chars();
+    let plain = chars.next().is_some_and(|c| c.is_ascii_lowercase())
+        && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && !is_reserved(name);
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
 /// Whether a lower-case word is refused as the name of a user-defined type.
 pub(super) fn is_reserved_type_name(word: &str) -> bool {
     RESERVED_TYPE_NAMES.contains(&word)

@@ -3,6 +3,7 @@
 pub mod ast;
 mod cursor;
 mod definition;
+mod describe;
 mod display;
 mod keywords;
 mod lexer;
@@ -15,4 +16,5 @@ mod terms;
 mod tests;
 mod type_names;
 
+pub use keywords::quoted;
 pub use statement::{parse_statement, parse_type};

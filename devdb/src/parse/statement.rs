@@ -49,6 +49,7 @@ impl Cursor<'_> {
             "drop" => self.drop_statement(),
             "truncate" => self.truncate(),
             "use" => self.use_keyspace(),
+            "describe" | "desc" => self.describe(),
             "grant" | "revoke" => Err(CqlError::unsupported("roles and permissions")),
             "list" => Err(CqlError::unsupported("LIST")),
             "prune" => Err(CqlError::unsupported("PRUNE MATERIALIZED VIEW")),

@@ -1,6 +1,7 @@
 //! From syntax tree to a plan in which every name is resolved.
 mod assignments;
 mod conditions;
+mod describe;
 mod expression;
 mod functions;
 mod markers;
@@ -11,6 +12,7 @@ mod select;
 mod statement;
 mod where_clause;
 
+pub use describe::describe_columns;
 pub use expression::{Expression, assemble, same_type};
 pub use functions::ScalarFunction;
 pub use modify::{

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::conditions::cas_result;
+use super::describe::describe_columns;
 use super::expression::Expression;
 use super::modify::ModifyPlan;
 use super::planner::Planner;
 use super::restrictions::{ColumnRef, KeyValues, PartitionRestriction};
 use super::select::SelectPlan;
 use crate::error::{CqlError, Result};
-use crate::parse::ast::{Batch, BatchKind, Parsed, Statement};
+use crate::parse::ast::{Batch, BatchKind, Describe, Parsed, Statement};
 use crate::request::ColumnSpec;
 use crate::schema::{Catalog, ColumnKind, Table, is_system_keyspace};
 use crate::types::CqlType;
@@ -29,6 +30,8 @@ pub enum Plan {
     Truncate(Arc<Table>),
     /// USE.
     Use(String),
+    /// DESCRIBE: answered from the catalog when it is executed.
+    Describe(Describe),
     /// DDL: judged against the catalog when it is executed.
     Schema(Box<Statement>),
 }
@@ -84,6 +87,7 @@ pub fn plan(catalog: &Catalog, keyspace: Option<&str>, parsed: Parsed) -> Result
             Plan::Truncate(table)
         }
         Statement::Use(name) => Plan::Use(name),
+        Statement::Describe(describe) => Plan::Describe(describe),
         schema => Plan::Schema(Box::new(schema)),
     };
     let (partition_key, columns, is_lwt, tables) = match &plan {
@@ -109,6 +113,9 @@ pub fn plan(catalog: &Catalog, keyspace: Option<&str>, parsed: Parsed) -> Result
             batch.statements.iter().flat_map(dependencies).collect(),
         ),
         Plan::Truncate(table) => (Vec::new(), Arc::from([]), false, vec![table.id]),
+        Plan::Describe(describe) => {
+            (Vec::new(), describe_columns(describe, keyspace), false, Vec::new())
+        }
         Plan::Use(_) | Plan::Schema(_) => (Vec::new(), Arc::from([]), false, Vec::new()),
     };
     Ok(Planned {

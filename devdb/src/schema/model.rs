@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::extensions::Extension;
 use crate::store::mutation::{ColumnId, Timestamp};
 use crate::types::{CqlType, UdtDefinition};
 
@@ -127,6 +128,10 @@ pub struct TableOptions {
     pub memtable_flush_period_in_ms: i32,
     pub min_index_interval: i32,
     pub speculative_retry: String,
+    pub dclocal_read_repair_chance: f64,
+    pub read_repair_chance: f64,
+    /// Options without an effect here, by name.
+    pub extensions: BTreeMap<String, Extension>,
 }
 
 /// `preimage` of a CDC option.

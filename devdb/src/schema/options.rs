@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::extensions::{self, Extension, ExtensionKind, text_map};
 use super::model::{CdcOptions, PreimageMode, TableOptions};
 use crate::error::{CqlError, Result};
 use crate::parse::ast::{Literal, OptionValue};
@@ -33,6 +34,9 @@ impl Default for TableOptions {
             memtable_flush_period_in_ms: 0,
             min_index_interval: 128,
             speculative_retry: "99.0PERCENTILE".to_owned(),
+            dclocal_read_repair_chance: 0.0,
+            read_repair_chance: 0.0,
+            extensions: BTreeMap::new(),
         }
     }
 }
@@ -74,18 +78,7 @@ impl CdcOptions {
     /// serialization (little-endian lengths).
     pub fn extension(&self) -> Vec<u8> {
         let pairs = self.pairs();
-        let mut blob = Vec::with_capacity(100);
-        let length = |n: usize, blob: &mut Vec<u8>| {
-            blob.extend_from_slice(&u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes());
-        };
-        length(pairs.len(), &mut blob);
-        for (key, value) in pairs {
-            length(key.len(), &mut blob);
-            blob.extend_from_slice(key.as_bytes());
-            length(value.len(), &mut blob);
-            blob.extend_from_slice(value.as_bytes());
-        }
-        blob
+        text_map(pairs.iter().map(|(key, value)| (*key, value.as_str())))
     }
 }
 
@@ -190,7 +183,9 @@ pub fn apply_table_options(
             "memtable_flush_period_in_ms" => {
                 options.memtable_flush_period_in_ms = at_least(name, int(name, value)?, 0)?;
             }
-            "speculative_retry" => options.speculative_retry = scalar(name, value)?,
+            "speculative_retry" => {
+                options.speculative_retry = speculative_retry(&scalar(name, value)?)?;
+            }
             "caching" => options.caching = map_of(name, value)?,
             "compaction" => {
                 let mut map = map_of(name, value)?;
@@ -215,12 +210,11 @@ pub fn apply_table_options(
                 options.compaction = map;
             }
             "compression" => options.compression = compression(map_of(name, value)?)?,
-            // Repair of replicas by chance: without meaning on one node, and ScyllaDB
-            // itself keeps the options only as a memory. Anything but off is refused.
-            "read_repair_chance" | "dclocal_read_repair_chance" => {
-                if double(name, value)? != 0.0 {
-                    return Err(CqlError::unsupported(format!("table option {name} other than 0")));
-                }
+            "read_repair_chance" => {
+                options.read_repair_chance = chance(name, double(name, value)?)?;
+            }
+            "dclocal_read_repair_chance" => {
+                options.dclocal_read_repair_chance = chance(name, double(name, value)?)?;
             }
             "cdc" => {
                 let map = match value {
@@ -233,19 +227,49 @@ pub fn apply_table_options(
                 };
                 *cdc = Some(cdc_options(&map)?);
             }
-            "paxos_grace_seconds"
-            | "tombstone_gc"
-            | "synchronous_updates"
-            | "in_memory"
-            | "id"
-            | "extensions"
-            | "tablets" => {
+            "id" | "extensions" => {
                 return Err(CqlError::unsupported(format!("table option {name}")));
             }
-            _ => return Err(CqlError::syntax(format!("Unknown property '{name}'"))),
+            _ => {
+                let extension = extension(name, value)?;
+                options.extensions.insert(name.clone(), extension);
+            }
         }
     }
     Ok(())
+}
+
+fn extension(name: &str, value: &OptionValue) -> Result<Extension> {
+    let extension = match extensions::kind(name) {
+        Some(ExtensionKind::Map) => Extension::Map(map_of(name, value)?),
+        Some(ExtensionKind::Seconds) => Extension::Int(int(name, value)?),
+        Some(ExtensionKind::Flag) => {
+            Extension::Flag(scalar(name, value)?.parse().map_err(|_| {
+                CqlError::syntax(format!("Invalid boolean value for property '{name}'"))
+            })?)
+        }
+        None => return Err(CqlError::syntax(format!("Unknown property '{name}'"))),
+    };
+    extensions::check(name, &extension)?;
+    Ok(extension)
+}
+
+/// As ScyllaDB writes it: `99.0PERCENTILE`, `10.00ms`, `NONE`, `ALWAYS`.
+fn speculative_retry(value: &str) -> Result<String> {
+    let upper = value.to_ascii_uppercase();
+    if upper == "NONE" || upper == "ALWAYS" {
+        return Ok(upper);
+    }
+    let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
+    let percentile = upper.strip_suffix("PERCENTILE").and_then(number);
+    let milliseconds = upper.strip_suffix("MS").and_then(number);
+    match (percentile, milliseconds) {
+        (Some(percentile), _) if (0.0..=100.0).contains(&percentile) => {
+            Ok(format!("{percentile:.1}PERCENTILE"))
+        }
+        (_, Some(milliseconds)) if milliseconds >= 0.0 => Ok(format!("{milliseconds:.2}ms")),
+        _ => Err(CqlError::config(format!("Invalid value {value} for option 'speculative_retry'"))),
+    }
 }
 
 fn compression(mut map: BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
@@ -263,6 +287,17 @@ fn compression(mut map: BTreeMap<String, String>) -> Result<BTreeMap<String, Str
     };
     if class.is_empty() {
         return Ok(BTreeMap::new());
+    }
+    const KNOWN: [&str; 6] = [
+        "LZ4Compressor",
+        "LZ4WithDictsCompressor",
+        "SnappyCompressor",
+        "DeflateCompressor",
+        "ZstdCompressor",
+        "ZstdWithDictsCompressor",
+    ];
+    if !KNOWN.contains(&class.rsplit('.').next().unwrap_or_default()) {
+        return Err(CqlError::config(format!("Unsupported compression class '{class}'")));
     }
     let full = if class.contains('.') {
         class

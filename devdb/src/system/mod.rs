@@ -13,4 +13,4 @@ pub use generations::{
 pub use local::{
     Identity, RACK, mutations as identity_mutations, schema_version as schema_version_mutation,
 };
-pub use schema_tables::mutations as schema_mutations;
+pub use schema_tables::{MURMUR3_PARTITIONER, mutations as schema_mutations};

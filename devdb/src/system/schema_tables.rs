@@ -83,6 +83,7 @@ fn table_row(table: &Arc<Table>) -> NamedValues<'static> {
     if let Some(cdc) = &table.cdc {
         extensions.insert("cdc".to_owned(), cdc.extension());
     }
+    extensions.extend(options.extensions.iter().map(|(name, value)| (name.clone(), value.blob())));
     vec![
         ("table_name", text(&table.name)),
         ("bloom_filter_fp_chance", double(options.bloom_filter_fp_chance)),
@@ -91,7 +92,7 @@ fn table_row(table: &Arc<Table>) -> NamedValues<'static> {
         ("compaction", map(&options.compaction)),
         ("compression", map(&options.compression)),
         ("crc_check_chance", double(options.crc_check_chance)),
-        ("dclocal_read_repair_chance", double(0.0)),
+        ("dclocal_read_repair_chance", double(options.dclocal_read_repair_chance)),
         ("default_time_to_live", int(options.default_time_to_live)),
         ("extensions", blob_map(&extensions)),
         ("flags", sequence(&["compound"])),
@@ -100,7 +101,7 @@ fn table_row(table: &Arc<Table>) -> NamedValues<'static> {
         ("max_index_interval", int(options.max_index_interval)),
         ("memtable_flush_period_in_ms", int(options.memtable_flush_period_in_ms)),
         ("min_index_interval", int(options.min_index_interval)),
-        ("read_repair_chance", double(0.0)),
+        ("read_repair_chance", double(options.read_repair_chance)),
         ("speculative_retry", text(&options.speculative_retry)),
     ]
 }

@@ -1,6 +1,7 @@
 //! The node through real clients: the `scylla` driver, `scylla-cdc`, and raw frames.
 mod cdc;
 mod common;
+mod describe;
 mod faults;
 mod generations;
 mod journal;
