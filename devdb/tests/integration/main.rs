@@ -1,4 +1,7 @@
 //! The node through real clients: the `scylla` driver, `scylla-cdc`, and raw frames.
+// What tests share is part of tests, which the lint knows of functions with `#[test]` only.
+#![allow(clippy::unwrap_used)]
+
 mod cdc;
 mod common;
 mod describe;
