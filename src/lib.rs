@@ -108,7 +108,7 @@
 //! | [`schema`] | migrations, and verification of what is deployed |
 //! | [`testing`] | helpers for tests |
 #![deny(missing_docs)]
-#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic))]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod aggregate;
 pub mod command;

@@ -1,4 +1,5 @@
 //! An embedded, ScyllaDB-compatible CQL node for development and tests.
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 pub mod cdc;
 pub mod engine;
 pub mod error;

@@ -1,4 +1,5 @@
 //! Derive macros of the `messina` crate, which re-exports them: depend on that one.
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod attributes;
 mod expand;

@@ -1,5 +1,6 @@
 //! An order domain on messina, as a user would write it.
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod data;
 pub mod demo;
