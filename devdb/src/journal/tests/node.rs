@@ -23,11 +23,17 @@ pub(super) fn config(directory: &Path) -> JournalConfig {
 
 /// A copy of a directory as it is now: what a killed process leaves.
 pub(super) fn copy(directory: &Path) -> TempDir {
-    let copy = TempDir::new().unwrap();
-    for (path, name) in files(directory) {
-        std::fs::copy(path, copy.path().join(name)).unwrap();
+    loop {
+        let copy = TempDir::new().unwrap();
+        let before = files(directory);
+        let copied = before
+            .iter()
+            .try_for_each(|(path, name)| std::fs::copy(path, copy.path().join(name)).map(drop));
+        // A snapshot may have been taken meanwhile, which a kill does not wait for.
+        if copied.is_ok() && files(directory) == before {
+            return copy;
+        }
     }
-    copy
 }
 
 /// The journal's files, by name.
