@@ -173,6 +173,28 @@ async fn pipelined_requests_are_each_answered_on_their_stream() {
 }
 
 #[tokio::test]
+async fn a_schema_change_is_pushed_to_those_who_registered() {
+    let node = DevDb::start().await.unwrap();
+    let mut listener = Client::started(&node).await;
+    listener.send(4, 1, 0x0B, b"\0\x02\0\x0dSCHEMA_CHANGE\0\x0dSTATUS_CHANGE").await;
+    assert_eq!(listener.receive().await.unwrap().opcode, 2);
+    let mut client = Client::started(&node).await;
+    client
+        .query(
+            1,
+            "CREATE KEYSPACE pushed WITH replication = \
+             {'class': 'NetworkTopologyStrategy', 'replication_factor': 1}",
+        )
+        .await;
+    assert_eq!(client.receive().await.unwrap().opcode, 8);
+    let event = listener.receive().await.unwrap();
+    assert_eq!((event.stream, event.opcode), (-1, 0x0C));
+    assert_eq!(event.body, b"\0\x0dSCHEMA_CHANGE\0\x07CREATED\0\x08KEYSPACE\0\x06pushed");
+    listener.send(4, 2, 0x0B, b"\0\x01\0\x07NO_SUCH").await;
+    assert_eq!(listener.receive().await.unwrap().error().0, 0x0A);
+}
+
+#[tokio::test]
 async fn an_unknown_prepared_statement_is_reported_with_its_id() {
     let node = DevDb::start().await.unwrap();
     let mut client = Client::started(&node).await;
