@@ -158,5 +158,5 @@ async fn errors_keep_their_kind_and_text() {
     node.run("CREATE TABLE t (p int PRIMARY KEY)").await;
     let error =
         node.session.query_unpaged("CREATE TABLE t (p int PRIMARY KEY)", ()).await.unwrap_err();
-    assert!(error.to_string().contains("already exists"), "{error}");
+    assert!(error.to_string().contains("already existing table"), "{error}");
 }
