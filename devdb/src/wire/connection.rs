@@ -189,7 +189,8 @@ impl Connection {
         }
         let mut frame = self.buffer.split_to(HEADER_LENGTH + header.length);
         let body = frame.split_off(HEADER_LENGTH).freeze();
-        if let Some(length) = header.claimed_length(&body)
+        let compression = self.extensions.unwrap_or_default().compression;
+        if let Some(length) = header.claimed_length(&body, compression)
             && length > LARGE_BODY
         {
             // Given back first: to wait for more while holding some could wait for ever.

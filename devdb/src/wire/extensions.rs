@@ -27,7 +27,7 @@ pub(super) struct Extensions {
 pub(super) fn supported() -> Vec<(&'static str, Vec<String>)> {
     vec![
         ("CQL_VERSION", vec!["3.3.1".to_owned()]),
-        ("COMPRESSION", vec!["lz4".to_owned()]),
+        ("COMPRESSION", Compression::NAMES.map(str::to_owned).to_vec()),
         (LWT_MARK, vec![format!("LWT_OPTIMIZATION_META_BIT_MASK={LWT_MARK_BIT}")]),
         (METADATA_ID, vec![String::new()]),
         ("SCYLLA_NR_SHARDS", vec!["1".to_owned()]),
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn unknown_compression_and_missing_version_are_refused() {
-        assert!(negotiate(&options(&[("CQL_VERSION", "3"), ("COMPRESSION", "snappy")])).is_err());
+        assert!(negotiate(&options(&[("CQL_VERSION", "3"), ("COMPRESSION", "zstd")])).is_err());
         assert!(negotiate(&[]).is_err());
     }
 }

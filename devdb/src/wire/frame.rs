@@ -119,12 +119,11 @@ impl Header {
     }
 
     /// The length that a compressed body says it has uncompressed.
-    pub(super) fn claimed_length(&self, body: &[u8]) -> Option<usize> {
+    pub(super) fn claimed_length(&self, body: &[u8], compression: Compression) -> Option<usize> {
         if self.flags & FLAG_COMPRESSED == 0 {
             return None;
         }
-        let length = u32::from_be_bytes(*body.first_chunk::<4>()?);
-        Some((length as usize).min(MAX_BODY_LENGTH))
+        Some(compression.claimed_length(body)?.min(MAX_BODY_LENGTH))
     }
 
     /// The body as it was before compression.

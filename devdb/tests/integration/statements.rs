@@ -44,8 +44,7 @@ async fn pages_follow_each_other() {
     }
     let statement = Statement::new("SELECT c FROM t").with_page_size(33);
     let pager = node.session.query_iter(statement, ()).await.unwrap();
-    let mut all: Vec<(i32,)> =
-        pager.rows_stream::<(i32,)>().unwrap().try_collect().await.unwrap();
+    let mut all: Vec<(i32,)> = pager.rows_stream::<(i32,)>().unwrap().try_collect().await.unwrap();
     all.sort_unstable();
     assert_eq!(all, (0..1000).map(|c| (c,)).collect::<Vec<_>>());
 
@@ -115,7 +114,16 @@ async fn racing_conditional_updates_lose_nothing() {
 
 #[tokio::test]
 async fn lz4_carries_large_values_both_ways() {
-    let node = start_with(Some(Compression::Lz4)).await;
+    carries_large_values_both_ways(Compression::Lz4).await;
+}
+
+#[tokio::test]
+async fn snappy_carries_large_values_both_ways() {
+    carries_large_values_both_ways(Compression::Snappy).await;
+}
+
+async fn carries_large_values_both_ways(compression: Compression) {
+    let node = start_with(Some(compression)).await;
     node.run("CREATE TABLE t (p int PRIMARY KEY, v text)").await;
     let text = "compressible ".repeat(50_000);
     let insert = node.session.prepare("INSERT INTO t (p, v) VALUES (?, ?)").await.unwrap();
@@ -134,7 +142,8 @@ async fn lz4_carries_large_values_both_ways() {
 async fn many_requests_at_once_are_all_answered() {
     let node = start().await;
     node.run("CREATE TABLE t (p int PRIMARY KEY, v int)").await;
-    let insert = Arc::new(node.session.prepare("INSERT INTO t (p, v) VALUES (?, ?)").await.unwrap());
+    let insert =
+        Arc::new(node.session.prepare("INSERT INTO t (p, v) VALUES (?, ?)").await.unwrap());
     let results = futures::stream::iter(0..5000)
         .map(|p| {
             let (session, insert) = (node.session.clone(), insert.clone());
