@@ -269,6 +269,12 @@ impl DevDb {
         self.engine.new_tablet_generation(keyspace, table, tablets, delay)
     }
 
+    /// Moves the node's clock by so many microseconds, forwards or (negative) backwards: its
+    /// write timestamps, TTLs and CDC times follow, as on a server whose clock is wrong.
+    pub fn set_clock_offset(&self, micros: i64) {
+        self.engine.clock().set_offset_micros(micros);
+    }
+
     /// Stops the node and waits until its connections are closed, its port is free and its
     /// data directory, if it has one, is let go.
     pub async fn shutdown(mut self) {

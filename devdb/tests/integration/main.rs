@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod cdc;
+mod clock;
 mod common;
 mod describe;
 mod faults;
