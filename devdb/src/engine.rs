@@ -25,7 +25,7 @@ use crate::request::{
     SchemaChange, Value,
 };
 use crate::schema::{self, Catalog, DdlContext, SchemaEdit, SharedCatalog};
-use crate::store::{Clock, Database};
+use crate::store::{Clock, Database, TableSize};
 use crate::system::{self, Identity};
 
 /// Prepared statements that are kept; a client whose statement went prepares it again.
@@ -119,13 +119,7 @@ impl Engine {
         let engine = Arc::new(Engine {
             catalog,
             ddl: Mutex::new(()),
-            executor: Executor {
-                db,
-                cdc: Arc::new(cdc),
-                clock,
-                uuids: TimeUuids::new(),
-                journal,
-            },
+            executor: Executor { db, cdc: Arc::new(cdc), clock, uuids: TimeUuids::new(), journal },
             log_faults,
             prepared: RwLock::default(),
             schema_changes,
@@ -404,6 +398,13 @@ impl Engine {
     /// The data, for measurements.
     pub fn database(&self) -> &Arc<Database> {
         &self.executor.db
+    }
+
+    /// How much a table holds, dead rows included; `None` if there is no such table.
+    pub fn table_size(&self, keyspace: &str, table: &str) -> Result<Option<TableSize>> {
+        let catalog = self.catalog.load();
+        let found = catalog.keyspaces.get(keyspace).and_then(|k| k.tables.get(table));
+        found.map(|table| self.executor.db.table_size(table.id)).transpose()
     }
 
     fn change_schema(

@@ -1,24 +1,27 @@
 //! The data of all tables.
 
 mod export;
+mod purge;
+mod shard;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use uuid::Uuid;
 
 use super::mutation::{ClusteringKey, ColumnId, Mutation, PartitionKey, RowMutation, Timestamp};
-use super::partition::{Layout, Partition};
+use super::partition::Layout;
 use super::read::{PartitionView, ReadSpec, ScanChunk, ScanPosition, TokenRange};
 use super::token::token;
 use crate::error::{CqlError, Result};
 use crate::schema::Table;
+use purge::PurgeCursor;
+use shard::{Shard, ring_key, split_ring_key};
 
 pub(crate) use export::{ExportPosition, PartitionRanges};
 
@@ -27,9 +30,6 @@ const SHARD_BITS: u32 = 6;
 const SHARDS: usize = 1 << SHARD_BITS;
 /// Locks for LWT; partitions share them by hash.
 const PARTITION_LOCKS: usize = 1024;
-/// Rows that a purge looks at under one lock, and in one call.
-const PURGE_STEP: usize = 1000;
-const PURGE_BUDGET: usize = 100_000;
 
 /// The data of all tables: many threads may read and write at once; a mutation is seen
 /// whole or not at all.
@@ -60,35 +60,6 @@ struct TableData {
     shards: Box<[RwLock<Shard>]>,
 }
 
-#[derive(Debug)]
-struct Shard {
-    /// By token (big endian, sign bit flipped) and key, so that bytes are in ring order.
-    partitions: BTreeMap<Box<[u8]>, Partition>,
-    next_purge: i64,
-}
-
-impl Default for Shard {
-    fn default() -> Self {
-        Self { partitions: BTreeMap::new(), next_purge: i64::MAX }
-    }
-}
-
-fn ring_key(token: i64, key: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(8 + key.len());
-    bytes.extend((token ^ i64::MIN).to_be_bytes());
-    bytes.extend_from_slice(key);
-    bytes
-}
-
-fn split_ring_key(bytes: &[u8]) -> (i64, PartitionKey) {
-    match bytes.split_first_chunk::<8>() {
-        Some((token, key)) => {
-            (i64::from_be_bytes(*token) ^ i64::MIN, PartitionKey(Bytes::copy_from_slice(key)))
-        }
-        None => (i64::MIN, PartitionKey(Bytes::new())),
-    }
-}
-
 fn shard_of(token: i64) -> usize {
     ((token ^ i64::MIN) as u64 >> (64 - SHARD_BITS)) as usize
 }
@@ -110,19 +81,8 @@ pub struct TableSize {
     pub bytes: usize,
 }
 
+/// A partition, and the row of it to go on after.
 type PartitionPosition = (Box<[u8]>, Option<Box<[u8]>>);
-
-#[derive(Debug, Default)]
-struct PurgeCursor {
-    /// Tables still to visit in this round.
-    tables: Vec<Uuid>,
-    started: bool,
-    shard: usize,
-    /// The partition to go on in, and the row of it to go on after.
-    at: Option<PartitionPosition>,
-    /// Of the shard at hand: the earliest second seen at which something is due.
-    next: i64,
-}
 
 fn unknown_table(id: Uuid) -> CqlError {
     CqlError::invalid(format!("Can't find a column family with UUID {id}"))
@@ -172,11 +132,11 @@ impl Database {
         let keep: HashMap<ColumnId, Timestamp> = there.chain(table.hidden()).collect();
         for shard in &data.shards {
             let mut shard = shard.write();
-            for partition in shard.partitions.values_mut() {
+            shard.update_all(|partition| {
                 partition.keep_columns(&|id| keep.get(&id).copied());
                 // The grace of tombstones may have changed.
                 partition.next_purge = i64::MIN;
-            }
+            });
             shard.next_purge = i64::MIN;
         }
     }
@@ -192,16 +152,7 @@ impl Database {
         let token = token(layout.partitioner, &mutation.key);
         let key = ring_key(token, &mutation.key.0);
         let mut shard = data.shards[shard_of(token)].write();
-        let shard = &mut *shard;
-        let partition = match shard.partitions.get_mut(&key[..]) {
-            Some(partition) => partition,
-            None => shard.partitions.entry(key.clone().into_boxed_slice()).or_default(),
-        };
-        partition.apply(mutation, &layout);
-        shard.next_purge = shard.next_purge.min(partition.next_purge);
-        if partition.is_empty() {
-            shard.partitions.remove(&key[..]);
-        }
+        shard.update(&key, |partition| partition.apply(mutation, &layout));
         Ok(())
     }
 
@@ -269,7 +220,7 @@ impl Database {
         let layout = Arc::clone(&data.layout.read());
         let token = token(layout.partitioner, key);
         let shard = data.shards[shard_of(token)].read();
-        let Some(partition) = shard.partitions.get(&ring_key(token, &key.0)[..]) else {
+        let Some(partition) = shard.get(&ring_key(token, &key.0)) else {
             return Ok(None);
         };
         let found = partition.read(&layout, spec, spec.after.as_ref(), spec.limit);
@@ -312,10 +263,7 @@ impl Database {
         let mut left = limit;
         for shard in data.shards.get(first_shard..=last_shard).unwrap_or_default() {
             let shard = shard.read();
-            let rest = shard
-                .partitions
-                .range::<[u8], _>((Bound::Included(&start_key[..]), Bound::Unbounded));
-            for (ring_key, partition) in rest {
+            for (ring_key, partition) in shard.range(Bound::Included(&start_key)) {
                 let (token, key) = split_ring_key(ring_key);
                 if token > range.end {
                     return Ok(chunk);
@@ -371,39 +319,8 @@ impl Database {
         let layout = Arc::clone(&data.layout.read());
         let token = token(layout.partitioner, key);
         let shard = data.shards[shard_of(token)].read();
-        let partition = shard.partitions.get(&ring_key(token, &key.0)[..]);
+        let partition = shard.get(&ring_key(token, &key.0));
         Ok(partition.and_then(|partition| partition.stored_row(&layout, row.map(|row| &row.0[..]))))
-    }
-
-    /// Drops what expired and tombstones past their grace, a bounded amount of work each
-    /// time it is called. True: it has now been around all tables once more.
-    pub fn purge(&self, now: i64) -> bool {
-        let mut cursor = self.purging.lock();
-        if !cursor.started {
-            cursor.tables = self.tables.read().keys().copied().collect();
-            cursor.started = true;
-            cursor.next = i64::MAX;
-        }
-        let mut budget = PURGE_BUDGET;
-        while let Some(id) = cursor.tables.last().copied() {
-            let Ok(data) = self.table(id) else {
-                cursor.next_table();
-                continue;
-            };
-            let layout = Arc::clone(&data.layout.read());
-            while let Some(shard) = data.shards.get(cursor.shard) {
-                if budget == 0 {
-                    return false;
-                }
-                let mut shard = shard.write();
-                let step = PURGE_STEP.min(budget);
-                let seen = cursor.purge_shard(&mut shard, now, &layout, step);
-                budget = budget.saturating_sub(seen);
-            }
-            cursor.next_table();
-        }
-        cursor.started = false;
-        true
     }
 
     /// How much a table holds; walks all of it.
@@ -411,7 +328,7 @@ impl Database {
         let data = self.table(table)?;
         let mut size = TableSize::default();
         for shard in &data.shards {
-            for (key, partition) in &shard.read().partitions {
+            for (key, partition) in shard.read().range(Bound::Unbounded) {
                 let (rows, bytes) = partition.size();
                 size.partitions += 1;
                 size.rows += rows;
@@ -419,74 +336,5 @@ impl Database {
             }
         }
         Ok(size)
-    }
-}
-
-impl PurgeCursor {
-    fn next_table(&mut self) {
-        self.tables.pop();
-        self.shard = 0;
-        self.at = None;
-        self.next = i64::MAX;
-    }
-
-    /// Purges up to `budget` rows of the shard and moves on to the next one when it is done.
-    fn purge_shard(
-        &mut self,
-        shard: &mut Shard,
-        now: i64,
-        layout: &Layout,
-        budget: usize,
-    ) -> usize {
-        if self.at.is_none() {
-            if shard.next_purge > now {
-                self.shard += 1;
-                return 0;
-            }
-            // Writes that come while the shard is being walked lower it again.
-            shard.next_purge = i64::MAX;
-            self.next = i64::MAX;
-        }
-        let mut left = budget;
-        let (start, mut row) = match self.at.take() {
-            Some((key, row)) => (Bound::Included(key), row),
-            None => (Bound::Unbounded, None),
-        };
-        let mut emptied = Vec::new();
-        let bounds = (start.as_ref().map(|key| &**key), Bound::Unbounded);
-        for (key, partition) in shard.partitions.range_mut::<[u8], _>(bounds) {
-            if left == 0 {
-                self.at = Some((key.clone(), row.take()));
-                break;
-            }
-            left -= 1;
-            let from = row.take();
-            if from.is_none() && partition.next_purge > now {
-                self.next = self.next.min(partition.next_purge);
-                continue;
-            }
-            if from.is_none() {
-                partition.next_purge = i64::MAX;
-            }
-            let (more, next, seen) = partition.purge(now, layout, from.as_deref(), left.max(1));
-            left = left.saturating_sub(seen);
-            partition.next_purge = partition.next_purge.min(next);
-            self.next = self.next.min(partition.next_purge);
-            if more.is_some() {
-                self.at = Some((key.clone(), more));
-                break;
-            }
-            if partition.is_empty() {
-                emptied.push(key.clone());
-            }
-        }
-        for key in emptied {
-            shard.partitions.remove(&key);
-        }
-        if self.at.is_none() {
-            shard.next_purge = shard.next_purge.min(self.next);
-            self.shard += 1;
-        }
-        budget - left
     }
 }

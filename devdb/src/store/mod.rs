@@ -7,6 +7,7 @@ mod partition;
 mod range;
 pub mod read;
 mod reconcile;
+mod rows;
 mod token;
 pub use clock::Clock;
 pub use database::{Database, PartitionLock, TableSize};

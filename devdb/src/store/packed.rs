@@ -31,6 +31,8 @@ impl Borrow<[u8]> for PackedRow {
 
 /// The last byte of a key that is too long for it; its length is before it.
 const LONG_KEY: u8 = 0xff;
+/// A byte that no length ends with.
+pub(super) const RESERVED: u8 = 0xfe;
 
 const MARKER: u8 = 1;
 const MARKER_EXPIRES: u8 = 2;
@@ -39,6 +41,8 @@ const TOMBSTONE: u8 = 4;
 const MORTAL: u8 = 8;
 /// The key has a supplement, which is after the head.
 const SUPPLEMENT: u8 = 16;
+/// The first timestamp takes 8 bytes and not 7, which last for a thousand years.
+const WIDE: u8 = 32;
 
 // Of a cell: what it is, and what need not be written.
 const DEAD: u64 = 1;
@@ -119,40 +123,42 @@ impl Packer<'_> {
     }
 }
 
+/// Writes a length so that it can be read from the end of the bytes.
+pub(super) fn push_length(out: &mut Vec<u8>, length: usize) {
+    match u8::try_from(length) {
+        Ok(length) if length < RESERVED => out.push(length),
+        _ => {
+            out.extend((length as u32).to_be_bytes());
+            out.push(LONG_KEY);
+        }
+    }
+}
+
+/// The length at the end of the bytes, and the bytes before it.
+pub(super) fn take_length(bytes: &[u8]) -> (usize, &[u8]) {
+    match bytes.split_last() {
+        Some((&LONG_KEY, rest)) => match rest.split_last_chunk::<4>() {
+            Some((rest, length)) => (u32::from_be_bytes(*length) as usize, rest),
+            None => (0, &[]),
+        },
+        Some((length, rest)) => (usize::from(*length), rest),
+        None => (0, &[]),
+    }
+}
+
+/// A stored row, wherever its bytes are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowRef<'a>(&'a [u8]);
+
 impl PackedRow {
-    /// The parts: key, row.
-    fn split(&self) -> (&[u8], &[u8]) {
-        let (length, row_end) = match self.0.split_last() {
-            Some((&LONG_KEY, rest)) => match rest.split_last_chunk::<4>() {
-                Some((rest, length)) => (u32::from_be_bytes(*length) as usize, rest.len()),
-                None => (0, 0),
-            },
-            Some((length, rest)) => (usize::from(*length), rest.len()),
-            None => (0, 0),
-        };
-        self.0[..row_end].split_at(length)
+    /// To read it.
+    pub(super) fn get(&self) -> RowRef<'_> {
+        RowRef(&self.0)
     }
 
     /// Its clustering key.
     pub(super) fn key(&self) -> &[u8] {
-        self.split().0
-    }
-
-    /// What the key's bytes do not tell of its values; mostly empty.
-    pub(super) fn supplement(&self) -> Bytes {
-        let row = self.split().1;
-        if row.first().is_none_or(|flags| flags & SUPPLEMENT == 0) {
-            return Bytes::new();
-        }
-        let bytes = Bytes::copy_from_slice(row);
-        let mut reader = Reader::new(&bytes);
-        reader.head();
-        reader.supplement
-    }
-
-    /// All its bytes.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
+        self.get().key()
     }
 
     /// `supplement`: what the key's bytes do not tell of its values (`types::order`).
@@ -203,8 +209,10 @@ impl PackedRow {
         if !supplement.is_empty() {
             flags |= SUPPLEMENT;
         }
-        p.out.push(flags);
-        p.out.extend(base.to_le_bytes());
+        let bytes = base.to_le_bytes();
+        let narrow = base << 8 >> 8 == base;
+        p.out.push(if narrow { flags } else { flags | WIDE });
+        p.out.extend_from_slice(if narrow { &bytes[..7] } else { &bytes });
         if !supplement.is_empty() {
             p.bytes(supplement);
         }
@@ -243,17 +251,51 @@ impl PackedRow {
                 }
             }
         }
-        match u8::try_from(key.len()) {
-            Ok(length) if length < LONG_KEY => p.out.push(length),
-            _ => {
-                p.out.extend((key.len() as u32).to_be_bytes());
-                p.out.push(LONG_KEY);
-            }
+        push_length(p.out, key.len());
+    }
+}
+
+impl<'a> RowRef<'a> {
+    /// Of the bytes that [`RowRef::bytes`] gave.
+    pub(super) fn of_bytes(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// In memory of its own.
+    pub(super) fn to_packed(self) -> PackedRow {
+        PackedRow(self.0.into())
+    }
+
+    /// The parts: key, row.
+    fn split(self) -> (&'a [u8], &'a [u8]) {
+        let (length, rest) = take_length(self.0);
+        rest.split_at(length)
+    }
+
+    /// Its clustering key.
+    pub(super) fn key(self) -> &'a [u8] {
+        self.split().0
+    }
+
+    /// What the key's bytes do not tell of its values; mostly empty.
+    pub(super) fn supplement(self) -> Bytes {
+        let row = self.split().1;
+        if row.first().is_none_or(|flags| flags & SUPPLEMENT == 0) {
+            return Bytes::new();
         }
+        let bytes = Bytes::copy_from_slice(row);
+        let mut reader = Reader::new(&bytes);
+        reader.head();
+        reader.supplement
+    }
+
+    /// All its bytes.
+    pub(super) fn bytes(self) -> &'a [u8] {
+        self.0
     }
 
     /// The row with everything that is dead in it.
-    pub(super) fn unpack(&self) -> RowMutation {
+    pub(super) fn unpack(self) -> RowMutation {
         let bytes = Bytes::copy_from_slice(self.split().1);
         let mut reader = Reader::new(&bytes);
         let (marker, tombstone) = reader.head();
@@ -279,14 +321,14 @@ impl PackedRow {
     }
 
     /// Whether anything in the row is dead or expires.
-    pub(super) fn is_mortal(&self) -> bool {
+    pub(super) fn is_mortal(self) -> bool {
         self.split().1.first().is_some_and(|flags| flags & MORTAL != 0)
     }
 
     /// What is alive at `now`: the marker, the wanted columns, and whether anything is.
     /// `hidden` columns are as if they were not there.
     pub(super) fn live(
-        &self,
+        self,
         now: i64,
         wanted: &ColumnSelection,
         hidden: &[ColumnId],
@@ -329,7 +371,7 @@ impl PackedRow {
     }
 
     /// Bytes it takes, without the allocator's own.
-    pub(super) fn size(&self) -> usize {
+    pub(super) fn size(self) -> usize {
         self.0.len()
     }
 }
@@ -402,10 +444,12 @@ impl<'a> Reader<'a> {
 
     fn head(&mut self) -> (Option<RowMarker>, Option<Tombstone>) {
         let flags = self.byte();
+        let width = if flags & WIDE != 0 { 8 } else { 7 };
         let mut base = [0; 8];
-        base.copy_from_slice(&self.bytes[self.at..self.at + 8]);
-        self.base = i64::from_le_bytes(base);
-        self.at += 8;
+        base[8 - width..].copy_from_slice(&self.bytes[self.at..self.at + width]);
+        // Of seven bytes the last one has the sign.
+        self.base = i64::from_le_bytes(base) >> (8 * (8 - width));
+        self.at += width;
         if flags & SUPPLEMENT != 0 {
             self.supplement = self.bytes();
         }
@@ -463,13 +507,13 @@ mod tests {
             let key = vec![7; length];
             let packed = PackedRow::pack(&key, b"1.50", &row);
             prop_assert_eq!(packed.key(), &key[..]);
-            prop_assert_eq!(&packed.supplement()[..], b"1.50");
-            prop_assert_eq!(packed.unpack(), row.clone());
+            prop_assert_eq!(&packed.get().supplement()[..], b"1.50");
+            prop_assert_eq!(packed.get().unpack(), row.clone());
             let mut row = row;
             if let Some(marker) = &mut row.marker {
                 marker.timestamp = far;
             }
-            prop_assert_eq!(PackedRow::pack(&key, b"", &row).unpack(), row);
+            prop_assert_eq!(PackedRow::pack(&key, b"", &row).get().unpack(), row);
         }
     }
 
@@ -486,6 +530,6 @@ mod tests {
             })
             .collect();
         let row = RowMutation { columns, ..RowMutation::default() };
-        assert!(PackedRow::pack(b"key", b"", &row).size() <= 120 + 55);
+        assert!(PackedRow::pack(b"key", b"", &row).get().size() <= 120 + 55);
     }
 }

@@ -4,22 +4,20 @@
 //! the rows when it is written and to later rows when they are. So a read looks at rows only.
 
 mod export;
+mod read;
 
-use std::collections::BTreeSet;
-use std::ops::{Bound, ControlFlow};
+use std::ops::ControlFlow;
 
-use bytes::Bytes;
-
-use super::mutation::{
-    ClusteringKey, ClusteringRange, ColumnId, Mutation, RowMutation, Timestamp, Tombstone,
-};
-use super::packed::PackedRow;
+use super::mutation::{ClusteringRange, ColumnId, Mutation, RowMutation, Timestamp, Tombstone};
+use super::packed::{PackedRow, RowRef};
 use super::range::{ByteRange, RangeTombstones};
-use super::read::{LiveRow, LiveValue, ReadSpec};
 use super::reconcile::element_key_type;
+use super::rows::Rows;
 use crate::schema::Table;
 use crate::types::CqlType;
 use crate::types::order::{may_lose, split_supplement};
+
+pub(super) use read::PartitionRef;
 
 /// What a partition has to know of its table.
 #[derive(Debug)]
@@ -76,134 +74,6 @@ impl Layout {
     }
 }
 
-/// Rows by key. Most partitions have one row or a few, for which a tree costs too much.
-#[derive(Debug, Default)]
-enum Rows {
-    #[default]
-    None,
-    One(PackedRow),
-    Few(Vec<PackedRow>),
-    Many(BTreeSet<PackedRow>),
-}
-
-const FEW: usize = 16;
-
-impl Rows {
-    fn len(&self) -> usize {
-        match self {
-            Rows::None => 0,
-            Rows::One(_) => 1,
-            Rows::Few(rows) => rows.len(),
-            Rows::Many(rows) => rows.len(),
-        }
-    }
-
-    fn get(&self, key: &[u8]) -> Option<&PackedRow> {
-        match self {
-            Rows::None => None,
-            Rows::One(row) => (row.key() == key).then_some(row),
-            Rows::Few(rows) => {
-                let index = rows.binary_search_by(|row| row.key().cmp(key)).ok()?;
-                Some(&rows[index])
-            }
-            // A key is before every row that begins with it, and one does at most.
-            Rows::Many(rows) => {
-                let from = (Bound::Included(key), Bound::Unbounded);
-                rows.range::<[u8], _>(from).next().filter(|row| row.key() == key)
-            }
-        }
-    }
-
-    /// Puts a row, in place of one with its key.
-    fn insert(&mut self, row: PackedRow) {
-        match self {
-            Rows::None => *self = Rows::One(row),
-            Rows::One(old) if old.key() == row.key() => *old = row,
-            Rows::One(_) => {
-                if let Rows::One(old) = std::mem::take(self) {
-                    let mut rows = vec![old, row];
-                    rows.sort();
-                    *self = Rows::Few(rows);
-                }
-            }
-            Rows::Few(rows) => match rows.binary_search_by(|old| old.key().cmp(row.key())) {
-                Ok(index) => rows[index] = row,
-                Err(_) if rows.len() == FEW => {
-                    let mut many: BTreeSet<_> = std::mem::take(rows).into_iter().collect();
-                    many.insert(row);
-                    *self = Rows::Many(many);
-                }
-                Err(index) => {
-                    if rows.len() == rows.capacity() {
-                        rows.reserve_exact(2.max(rows.len() / 2));
-                    }
-                    rows.insert(index, row);
-                }
-            },
-            Rows::Many(_) => {
-                self.remove(row.key());
-                if let Rows::Many(rows) = self {
-                    rows.insert(row);
-                }
-            }
-        }
-    }
-
-    fn remove(&mut self, key: &[u8]) {
-        let old = match self.get(key) {
-            Some(row) => row.bytes().to_vec(),
-            None => return,
-        };
-        match self {
-            Rows::None | Rows::One(_) => *self = Rows::None,
-            Rows::Few(rows) => rows.retain(|row| row.bytes() != old),
-            Rows::Many(rows) => {
-                rows.remove(&old[..]);
-            }
-        }
-    }
-
-    /// Visits rows of a range in clustering order or against it, until told to stop.
-    fn visit(
-        &self,
-        range: &ByteRange,
-        reversed: bool,
-        mut visit: impl FnMut(&PackedRow) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        match self {
-            Rows::None => ControlFlow::Continue(()),
-            Rows::One(row) => {
-                if range.contains(row.key()) {
-                    visit(row)
-                } else {
-                    ControlFlow::Continue(())
-                }
-            }
-            Rows::Few(rows) => {
-                let start = rows.partition_point(|row| row.key() < &*range.low);
-                let end = match &range.high {
-                    Some(high) => rows.partition_point(|row| row.key() < &**high),
-                    None => rows.len(),
-                };
-                let mut rows = rows.get(start..end).unwrap_or_default().iter();
-                if reversed { rows.rev().try_for_each(visit) } else { rows.try_for_each(visit) }
-            }
-            Rows::Many(rows) => {
-                let high = match &range.high {
-                    Some(high) => Bound::Excluded(&**high),
-                    None => Bound::Unbounded,
-                };
-                let mut rows = rows.range::<[u8], _>((Bound::Included(&*range.low), high));
-                if reversed {
-                    rows.rev().try_for_each(visit)
-                } else {
-                    rows.try_for_each(&mut visit)
-                }
-            }
-        }
-    }
-}
-
 /// What few partitions have.
 #[derive(Debug, Default)]
 struct Extra {
@@ -227,15 +97,6 @@ impl Default for Partition {
     }
 }
 
-/// Live rows of a partition.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    pub(super) static_columns: Vec<(ColumnId, LiveValue)>,
-    pub(super) has_static: bool,
-    pub(super) rows: Vec<LiveRow>,
-    pub(super) more: bool,
-}
-
 /// What becomes of a row in a walk over the rows.
 enum Changed {
     Row(PackedRow),
@@ -243,19 +104,12 @@ enum Changed {
 }
 
 impl Changed {
-    fn new(before: &PackedRow, row: &RowMutation) -> Self {
+    fn new(before: RowRef<'_>, row: &RowMutation) -> Self {
         match row.is_empty() {
             true => Changed::Gone(before.key().into()),
             false => Changed::Row(PackedRow::pack(before.key(), &before.supplement(), row)),
         }
     }
-}
-
-fn full_key(layout: &Layout, row: &PackedRow) -> ClusteringKey {
-    if layout.supplemented.is_none() {
-        return ClusteringKey(Bytes::copy_from_slice(row.key()));
-    }
-    ClusteringKey(Bytes::from([row.key(), &row.supplement()].concat()))
 }
 
 fn due(row: &RowMutation, layout: &Layout) -> i64 {
@@ -265,6 +119,25 @@ fn due(row: &RowMutation, layout: &Layout) -> i64 {
 }
 
 impl Partition {
+    /// A partition with nothing but this row.
+    pub(super) fn of_row(row: RowRef<'_>) -> Self {
+        Self { rows: Rows::One(row.to_packed()), ..Self::default() }
+    }
+
+    /// The row, if the partition has nothing but one.
+    pub(super) fn only_row(&self) -> Option<RowRef<'_>> {
+        match &self.rows {
+            Rows::One(row) if self.extra.is_none() => Some(row.get()),
+            _ => None,
+        }
+    }
+
+    /// Gives it something that is not a row.
+    #[cfg(test)]
+    pub(super) fn make_full(&mut self) {
+        self.extra().tombstone = Some(Tombstone { timestamp: 0, deletion_time: 0 });
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.rows.len() == 0
             && self.extra.as_ref().is_none_or(|extra| {
@@ -302,7 +175,7 @@ impl Partition {
             let change =
                 RowMutation { columns: mutation.static_columns.clone(), ..RowMutation::default() };
             let old = self.extra.as_ref().and_then(|extra| extra.static_row.as_ref());
-            let mut row = old.map(PackedRow::unpack).unwrap_or_default();
+            let mut row = old.map(|row| row.get().unpack()).unwrap_or_default();
             row.merge(change, cover, |id| layout.key_type(id));
             self.note_due(due(&row, layout));
             self.extra().static_row = (!row.is_empty()).then(|| PackedRow::pack(&[], &[], &row));
@@ -312,15 +185,15 @@ impl Partition {
             let cover = self.cover(key);
             let old = self.rows.get(key);
             // The first one to write a row says how its key is spelled.
-            let first = old.map(PackedRow::supplement);
-            let mut row = old.map(PackedRow::unpack).unwrap_or_default();
+            let first = old.map(RowRef::supplement);
+            let mut row = old.map(RowRef::unpack).unwrap_or_default();
             row.merge(change.clone(), cover, |id| layout.key_type(id));
             if row.is_empty() {
                 self.rows.remove(key);
             } else {
                 let supplement = first.as_deref().unwrap_or(supplement);
                 let packed = PackedRow::pack(key, supplement, &row);
-                if packed.is_mortal() {
+                if packed.get().is_mortal() {
                     self.note_due(due(&row, layout));
                 }
                 self.rows.insert(packed);
@@ -336,7 +209,7 @@ impl Partition {
         extra.tombstone = Some(tombstone);
         extra.ranges.shadow(tombstone.timestamp);
         if let Some(packed) = extra.static_row.take() {
-            let mut row = packed.unpack();
+            let mut row = packed.get().unpack();
             row.shadow(Some(tombstone));
             extra.static_row = (!row.is_empty()).then(|| PackedRow::pack(&[], &[], &row));
         }
@@ -376,66 +249,6 @@ impl Partition {
         }
     }
 
-    /// Reads live data: up to `limit` rows after `after`.
-    pub(super) fn read(
-        &self,
-        layout: &Layout,
-        spec: &ReadSpec,
-        after: Option<&ClusteringKey>,
-        limit: usize,
-    ) -> Found {
-        let mut found = Found::default();
-        let static_row = self.extra.as_ref().and_then(|extra| extra.static_row.as_ref());
-        if let Some(parts) =
-            static_row.and_then(|row| row.live(spec.now, &spec.columns, &layout.hidden))
-        {
-            found.has_static = true;
-            found.static_columns = parts.columns;
-        }
-        let mut one = |range: &ByteRange| {
-            self.rows.visit(range, spec.reversed, |packed| {
-                let Some(parts) = packed.live(spec.now, &spec.columns, &layout.hidden) else {
-                    return ControlFlow::Continue(());
-                };
-                if found.rows.len() >= limit {
-                    found.more = true;
-                    return ControlFlow::Break(());
-                }
-                found.rows.push(LiveRow {
-                    key: full_key(layout, packed),
-                    marker: parts.marker,
-                    columns: parts.columns,
-                });
-                ControlFlow::Continue(())
-            })
-        };
-        let mut each = |range| {
-            let range = layout.range(range);
-            let range = match after {
-                Some(after) => {
-                    let after = layout.split(&after.0).0;
-                    range.and_then(|range| range.resume(after, spec.reversed))
-                }
-                None => range,
-            };
-            range.map_or(ControlFlow::Continue(()), |range| one(&range))
-        };
-        let _ = if spec.reversed {
-            spec.ranges.iter().rev().try_for_each(&mut each)
-        } else {
-            spec.ranges.iter().try_for_each(&mut each)
-        };
-        found
-    }
-
-    /// A row as stored (`None`: the static row).
-    pub(super) fn stored_row(&self, layout: &Layout, key: Option<&[u8]>) -> Option<RowMutation> {
-        match key {
-            Some(key) => self.rows.get(layout.split(key).0).map(PackedRow::unpack),
-            None => self.extra.as_ref()?.static_row.as_ref().map(PackedRow::unpack),
-        }
-    }
-
     /// Drops what is due, of up to `budget` rows after `from`. Returns the key to go on
     /// after, if there is more; the earliest second at which what was seen is due again;
     /// and how many rows were looked at.
@@ -459,8 +272,8 @@ impl Partition {
                 due > now
             });
             next = next.min(extra.ranges.purge(now, gc_grace));
-            if let Some(packed) = extra.static_row.take_if(|row| row.is_mortal()) {
-                let mut row = packed.unpack();
+            if let Some(packed) = extra.static_row.take_if(|row| row.get().is_mortal()) {
+                let mut row = packed.get().unpack();
                 next = next.min(row.purge(now, gc_grace));
                 extra.static_row = (!row.is_empty()).then(|| PackedRow::pack(&[], &[], &row));
             }
@@ -495,19 +308,14 @@ impl Partition {
             ControlFlow::Continue(())
         });
         self.put(changed);
-        if let Rows::Few(rows) = &mut self.rows {
-            rows.shrink_to_fit();
-        }
-        if self.rows.len() == 0 {
-            self.rows = Rows::None;
-        }
+        self.rows.shrink();
         (last.filter(|_| stopped.is_break()), next, seen)
     }
 
     /// Forgets cells of columns that the table no longer has. `keep`: of a column's cells,
     /// those that were written later than this; `None` for none.
     pub(super) fn keep_columns(&mut self, keep: &impl Fn(ColumnId) -> Option<Timestamp>) {
-        let strip = |packed: &PackedRow| {
+        let strip = |packed: RowRef<'_>| {
             let mut row = packed.unpack();
             let before = row.clone();
             row.columns.retain_mut(|(id, value)| match keep(*id) {
@@ -525,20 +333,9 @@ impl Partition {
         });
         self.put(changed);
         if let Some(extra) = self.extra.as_mut()
-            && let Some(row) = extra.static_row.as_ref().and_then(strip)
+            && let Some(row) = extra.static_row.as_ref().map(PackedRow::get).and_then(strip)
         {
             extra.static_row = (!row.is_empty()).then(|| PackedRow::pack(&[], &[], &row));
         }
-    }
-
-    /// Rows, and bytes of rows and keys.
-    pub(super) fn size(&self) -> (usize, usize) {
-        let mut bytes = 0;
-        let all = ByteRange { low: Box::default(), high: None };
-        let _ = self.rows.visit(&all, false, |row| {
-            bytes += row.size();
-            ControlFlow::Continue(())
-        });
-        (self.rows.len(), bytes)
     }
 }

@@ -9,6 +9,7 @@ mod node;
 mod outbox;
 mod paging;
 mod prepared;
+mod purge;
 mod random;
 mod system;
 mod tablets;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Database, PartitionPosition, ring_key, shard_of, split_ring_key};
+use super::shard::{ring_key, split_ring_key};
+use super::{Database, PartitionPosition, shard_of};
 use crate::error::Result;
 use crate::store::mutation::{Mutation, PartitionKey, Tombstone};
 use crate::store::range::ByteRange;
@@ -62,11 +63,10 @@ impl Database {
                 Bound::Included(key) => Some(key.clone()),
                 _ => None,
             };
-            let bounds = (start.as_ref().map(|key| &**key), Bound::Unbounded);
-            for (ring_key, partition) in shard.partitions.range::<[u8], _>(bounds) {
+            for (ring_key, partition) in shard.range(start.as_ref().map(|key| &**key)) {
                 let (_, key) = split_ring_key(ring_key);
                 // The partition may have gone meanwhile, and another is the first now.
-                let after = row.as_deref().filter(|_| resumed.as_ref() == Some(ring_key));
+                let after = row.as_deref().filter(|_| resumed.as_deref() == Some(ring_key));
                 let (rows, more) = partition.export_rows(&layout, after, left);
                 let mut mutation = Mutation {
                     table,
@@ -88,7 +88,7 @@ impl Database {
                 left = left.saturating_sub(ring_key.len() + size);
                 piece.mutations.push(mutation);
                 if more.is_some() || left == 0 {
-                    position.at = Some((ring_key.clone(), more));
+                    position.at = Some((ring_key.into(), more));
                     return Ok(Some(piece));
                 }
             }
@@ -108,11 +108,9 @@ impl Database {
         let layout = Arc::clone(&data.layout.read());
         let token = token(layout.partitioner, &exported.key);
         let mut shard = data.shards[shard_of(token)].write();
-        let shard = &mut *shard;
-        let key = ring_key(token, &exported.key.0).into_boxed_slice();
-        let partition = shard.partitions.entry(key).or_default();
-        partition.import_ranges(exported.ranges, &layout);
-        shard.next_purge = shard.next_purge.min(partition.next_purge);
+        shard.update(&ring_key(token, &exported.key.0), |partition| {
+            partition.import_ranges(exported.ranges, &layout);
+        });
         Ok(())
     }
 

@@ -2,7 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use super::{Layout, Partition, full_key};
+use super::read::full_key;
+use super::{Layout, Partition, PartitionRef};
 use crate::store::mutation::{ClusteringKey, ColumnId, ColumnValue, RowMutation, Tombstone};
 use crate::store::range::ByteRange;
 
@@ -17,17 +18,17 @@ pub(in crate::store) struct Head {
     pub(in crate::store) static_columns: Vec<(ColumnId, ColumnValue)>,
 }
 
-impl Partition {
+impl PartitionRef<'_> {
     /// What is not rows.
-    pub(in crate::store) fn export_head(&self) -> Head {
-        let Some(extra) = &self.extra else { return Head::default() };
+    pub(in crate::store) fn export_head(self) -> Head {
+        let Some(extra) = self.extra else { return Head::default() };
         Head {
             tombstone: extra.tombstone,
             ranges: extra.ranges.to_vec(),
             static_columns: extra
                 .static_row
                 .as_ref()
-                .map(|row| row.unpack().columns)
+                .map(|row| row.get().unpack().columns)
                 .unwrap_or_default(),
         }
     }
@@ -35,7 +36,7 @@ impl Partition {
     /// Rows after `from` (the key as it is ordered), as many as make up about `budget` bytes
     /// and one at least; and the key to go on after, if there are more.
     pub(in crate::store) fn export_rows(
-        &self,
+        self,
         layout: &Layout,
         from: Option<&[u8]>,
         budget: usize,
@@ -61,8 +62,10 @@ impl Partition {
         });
         (rows, last.filter(|_| stopped.is_break()))
     }
+}
 
-    /// Puts range tombstones of [`Partition::export_head`] back.
+impl Partition {
+    /// Puts range tombstones of [`PartitionRef::export_head`] back.
     pub(in crate::store) fn import_ranges(
         &mut self,
         ranges: Vec<(ByteRange, Tombstone)>,
