@@ -7,6 +7,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use messina_devdb::{DevDb, Fsync};
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// An embedded, ScyllaDB-compatible CQL node for development and tests.
 #[derive(Debug, Parser)]
 #[command(name = "messina-devdb", version)]
