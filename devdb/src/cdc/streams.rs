@@ -72,7 +72,7 @@ impl Streams {
         }
     }
 
-    /// What [`Streams::restored`] takes.
+    /// What `Streams::restored` takes.
     pub fn state(&self) -> StreamsState {
         let owned = |all: &Generations| all.iter().map(|g| (**g).clone()).collect();
         StreamsState {

@@ -161,9 +161,10 @@ impl Executor {
         let logged = self.cdc.with_faults(logged);
         // Held until all is applied: a snapshot or TRUNCATE comes before it all or after.
         let _recorded = match &self.journal {
-            Some(journal) => Some(journal.write(
-                mutations.iter().chain(logged.iter().map(|(mutation, _)| mutation)),
-            )?),
+            Some(journal) => Some(
+                journal
+                    .write(mutations.iter().chain(logged.iter().map(|(mutation, _)| mutation)))?,
+            ),
             None => None,
         };
         for mutation in &mutations {

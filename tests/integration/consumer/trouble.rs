@@ -30,11 +30,14 @@ async fn what_is_away_is_waited_for() {
     group.stop().await.unwrap();
 }
 
+/// What a handler comes to.
+type Outcome = fn() -> Result<Handled, HandlerError>;
+
 /// Fails for one event, as told.
 struct Failing {
     seen: Arc<Seen>,
     at: i64,
-    how: fn() -> Result<Handled, HandlerError>,
+    how: Outcome,
 }
 
 #[async_trait]
@@ -49,7 +52,7 @@ impl EventHandler for Failing {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_will_not_work_halts_the_group_before_it() {
-    let cases: [(&str, fn() -> Result<Handled, HandlerError>, &str); 3] = [
+    let cases: [(&str, Outcome, &str); 3] = [
         ("poison", || Err(HandlerError::poison("no such account")), "no such account"),
         ("panic", || panic!("index out of bounds"), "panicked: index out of bounds"),
         (

@@ -49,16 +49,16 @@ pub enum ServiceError {
     Schema(#[from] SchemaError),
     /// The write side.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(Box<StoreError>),
     /// A consumer group.
     #[error(transparent)]
-    Group(#[from] GroupError),
+    Group(Box<GroupError>),
     /// The publisher.
     #[error(transparent)]
     Publisher(#[from] PublisherError),
     /// A rebuild.
     #[error(transparent)]
-    Rebuild(#[from] RebuildError),
+    Rebuild(Box<RebuildError>),
     /// A file of orders.
     #[error(transparent)]
     File(#[from] FileError),
@@ -81,6 +81,24 @@ pub enum ServiceError {
         /// What the system says.
         source: std::io::Error,
     },
+}
+
+impl From<GroupError> for ServiceError {
+    fn from(error: GroupError) -> Self {
+        Self::Group(Box::new(error))
+    }
+}
+
+impl From<RebuildError> for ServiceError {
+    fn from(error: RebuildError) -> Self {
+        Self::Rebuild(Box::new(error))
+    }
+}
+
+impl From<StoreError> for ServiceError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Box::new(error))
+    }
 }
 
 /// Ends a binary: 0, or 1 with the error and what caused it on standard error.
