@@ -167,6 +167,22 @@ fn bind(wanted: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), Start
     listen().map_err(|source| StartError::Listen { address: wanted, source })
 }
 
+/// Binds a port that was ours. While it is free, the system may lend it to an outgoing
+/// connection of another program, for as long as that lasts.
+async fn bind_again(wanted: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), StartError> {
+    for _ in 0..200 {
+        match bind(wanted) {
+            Err(StartError::Listen { source, .. })
+                if source.kind() == std::io::ErrorKind::AddrInUse =>
+            {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            bound => return bound,
+        }
+    }
+    bind(wanted)
+}
+
 fn serve(
     socket: std::net::TcpListener,
     address: SocketAddr,
@@ -304,10 +320,11 @@ impl DevDb {
     /// [`DevDb::engine`] is another one after it, if there is a data directory.
     ///
     /// # Errors
-    /// When the port was taken meanwhile or the data directory cannot be used.
+    /// When the port was taken meanwhile (it is waited for, some seconds) or the data
+    /// directory cannot be used.
     pub async fn restart(&mut self) -> Result<(), StartError> {
         self.stop().await;
-        let (socket, address) = bind(self.address)?;
+        let (socket, address) = bind_again(self.address).await?;
         if self.builder.data_dir.is_some() {
             let offset = self.engine.clock().offset_micros();
             self.engine = self.builder.engine().await?;
