@@ -66,26 +66,56 @@ async fn main() -> ExitCode {
         Some(path) => format!("data in {}", path.display()),
         None => "in memory".to_owned(),
     };
+    // Before it says that it runs: who reads that may send a signal at once.
+    let signals = match StopSignals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            eprintln!("messina-devdb: cannot wait for signals: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     println!("messina-devdb listens on {} ({kept}; stop with Ctrl-C)", node.addr());
-    if let Err(error) = stop_signal().await {
-        eprintln!("messina-devdb: cannot wait for signals: {error}");
-        return ExitCode::FAILURE;
-    }
+    signals.received().await;
     node.shutdown().await;
     ExitCode::SUCCESS
 }
 
+/// SIGINT and SIGTERM.
 #[cfg(unix)]
-async fn stop_signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
+struct StopSignals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn received(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
-#[cfg(not(unix))]
-async fn stop_signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+/// Ctrl-C.
+#[cfg(windows)]
+struct StopSignals(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    async fn received(mut self) {
+        self.0.recv().await;
+    }
 }
