@@ -199,6 +199,7 @@ fn parameters(values: Vec<Value>) -> QueryParameters {
         page_size: None,
         paging_state: None,
         default_timestamp: None,
+        effects: messina_devdb::faults::Effects::default(),
     }
 }
 

@@ -13,9 +13,10 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-use crate::cdc::{Cdc, LogFaults};
+use crate::cdc::Cdc;
 use crate::error::{CqlError, ErrorKind, Result};
 use crate::execute::{Executor, Item, TimeUuids, WriteParameters};
+use crate::faults::{self, Console, Faults, Target};
 use crate::journal::{Journal, JournalError, NodeState, Opened, Persisted};
 use crate::parse::ast::Statement;
 use crate::parse::parse_statement;
@@ -47,6 +48,8 @@ pub struct EngineConfig {
     pub vnodes: usize,
     /// Whether CREATE KEYSPACE takes `tablets = {…}`, as ScyllaDB does from 6.0 on.
     pub knows_tablets: bool,
+    /// What goes wrong on demand.
+    pub faults: Faults,
 }
 
 impl Default for EngineConfig {
@@ -57,6 +60,7 @@ impl Default for EngineConfig {
             port: 9042,
             vnodes: 8,
             knows_tablets: true,
+            faults: Faults::default(),
         }
     }
 }
@@ -79,8 +83,8 @@ pub struct Engine {
     catalog: SharedCatalog,
     /// Held while the schema changes: one DDL statement after the other.
     ddl: Mutex<()>,
-    executor: Executor,
-    log_faults: Arc<LogFaults>,
+    pub(crate) executor: Executor,
+    console: Console,
     prepared: RwLock<HashMap<[u8; 16], Arc<PreparedStatement>>>,
     schema_changes: broadcast::Sender<SchemaChange>,
 }
@@ -107,12 +111,11 @@ impl Engine {
         journal: Option<Journal>,
     ) -> Result<Arc<Engine>> {
         let (schema_changes, _) = broadcast::channel(1024);
-        let log_faults = Arc::new(LogFaults::default());
-        let (clock_of_cdc, faults) = (clock.clone(), log_faults.clone());
+        let clock_of_cdc = clock.clone();
         let is_new = persisted.node.is_none();
         let (host_id, cdc) = match persisted.node {
-            Some(node) => (node.host_id, Cdc::restored(node.streams, clock_of_cdc, faults)),
-            None => (Uuid::new_v4(), Cdc::new(config.vnodes, clock_of_cdc, faults)),
+            Some(node) => (node.host_id, Cdc::restored(node.streams, clock_of_cdc)),
+            None => (Uuid::new_v4(), Cdc::new(config.vnodes, clock_of_cdc)),
         };
         let catalog = SharedCatalog::default();
         catalog.store(persisted.catalog);
@@ -120,7 +123,7 @@ impl Engine {
             catalog,
             ddl: Mutex::new(()),
             executor: Executor { db, cdc: Arc::new(cdc), clock, uuids: TimeUuids::new(), journal },
-            log_faults,
+            console: Console::default(),
             prepared: RwLock::default(),
             schema_changes,
             config,
@@ -142,7 +145,8 @@ impl Engine {
     }
 
     fn bootstrap(&self, host_id: Uuid) -> Result<()> {
-        for text in system::statements(self.config.knows_tablets) {
+        let own = system::statements(self.config.knows_tablets);
+        for text in own.into_iter().chain(faults::definitions()) {
             let statement = parse_statement(&text)?.statement;
             self.change_schema(&statement, None, true)?;
         }
@@ -227,6 +231,16 @@ impl Engine {
         plan(&self.catalog.load(), state.keyspace.as_deref(), parsed)
     }
 
+    /// What faults look at of a statement.
+    pub(crate) fn target(&self, state: &ClientState, text: &str) -> Target {
+        Target::new(text, self.plan(state, text).ok().as_ref())
+    }
+
+    /// The same of a prepared one.
+    pub(crate) fn target_of(&self, prepared: &PreparedStatement) -> Target {
+        Target::new(&prepared.text, Some(&prepared.planned))
+    }
+
     /// QUERY: parses, resolves and executes a text.
     pub fn query(
         &self,
@@ -270,8 +284,19 @@ impl Engine {
             consistency: parameters.consistency,
             serial_consistency: parameters.serial_consistency,
             default_timestamp: parameters.default_timestamp,
+            effects: parameters.effects,
         };
         match &planned.plan {
+            Plan::Select(select) if faults::owns(&select.table) => {
+                let read = || self.executor.select(select, bindings, parameters);
+                self.console.select(self, &select.table, read).map(Outcome::Rows)
+            }
+            Plan::Modify(modify) if faults::owns(&modify.table) => {
+                self.console.modify(self, modify, bindings).map(|()| Outcome::Void)
+            }
+            Plan::Truncate(table) if faults::owns(table) => {
+                self.console.truncate(self, table).map(|()| Outcome::Void)
+            }
             Plan::Select(select) => {
                 self.executor.select(select, bindings, parameters).map(Outcome::Rows)
             }
@@ -346,6 +371,7 @@ impl Engine {
             consistency: batch.consistency,
             serial_consistency: batch.serial_consistency,
             default_timestamp: batch.default_timestamp,
+            effects: batch.effects,
         };
         self.executor.batch(batch.kind, None, &items, write)
     }
@@ -390,9 +416,9 @@ impl Engine {
         &self.executor.clock
     }
 
-    /// Faults of CDC log rows.
-    pub fn log_faults(&self) -> &Arc<LogFaults> {
-        &self.log_faults
+    /// The faults that are asked for.
+    pub fn faults(&self) -> &Faults {
+        &self.config.faults
     }
 
     /// The data, for measurements.

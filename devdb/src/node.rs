@@ -132,15 +132,16 @@ impl Builder {
         // Should it start again, then there.
         self.port = address.port();
         self.engine.port = address.port();
+        // Another node that is started with the same settings has faults of its own.
+        self.engine.faults = Faults::default();
         // Drivers connect to the address that system.local gives them.
         self.engine.address = match address.ip() {
             ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
             ip => ip,
         };
         let engine = self.engine().await?;
-        let faults = Faults::default();
-        let runtime = serve(socket, address, &engine, &faults)?;
-        Ok(DevDb { address, engine, faults, runtime: Some(runtime), builder: self })
+        let runtime = serve(socket, address, &engine)?;
+        Ok(DevDb { address, engine, runtime: Some(runtime), builder: self })
     }
 
     async fn engine(&self) -> Result<Arc<Engine>, StartError> {
@@ -187,7 +188,6 @@ fn serve(
     socket: std::net::TcpListener,
     address: SocketAddr,
     engine: &Arc<Engine>,
-    faults: &Faults,
 ) -> Result<Runtime, StartError> {
     // Threads of its own: a test's runtime may have one only, or be busy.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -200,7 +200,7 @@ fn serve(
         tokio::net::TcpListener::from_std(socket)
             .map_err(|source| StartError::Listen { address, source })?
     };
-    runtime.spawn(Server::new(listener, engine.clone(), faults.clone()).run());
+    runtime.spawn(Server::new(listener, engine.clone()).run());
     Ok(runtime)
 }
 
@@ -217,7 +217,6 @@ fn serve(
 pub struct DevDb {
     address: SocketAddr,
     engine: Arc<Engine>,
-    faults: Faults,
     /// `None` once it is stopped.
     runtime: Option<Runtime>,
     builder: Builder,
@@ -251,9 +250,9 @@ impl DevDb {
         SocketAddr::new(ip, self.address.port()).to_string()
     }
 
-    /// The faults that requests meet.
+    /// The faults that requests meet; they outlive a restart.
     pub fn faults(&self) -> &Faults {
-        &self.faults
+        self.engine.faults()
     }
 
     /// The database behind the protocol.
@@ -334,7 +333,7 @@ impl DevDb {
         } else {
             self.engine.forget_prepared();
         }
-        self.runtime = Some(serve(socket, address, &self.engine, &self.faults)?);
+        self.runtime = Some(serve(socket, address, &self.engine)?);
         Ok(())
     }
 }

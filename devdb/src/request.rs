@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::faults::Effects;
 use crate::types::CqlType;
 
 /// A bound value.
@@ -52,6 +53,8 @@ pub struct QueryParameters {
     pub paging_state: Option<Bytes>,
     /// The client's default timestamp, µs.
     pub default_timestamp: Option<i64>,
+    /// What a fault does to it.
+    pub effects: Effects,
 }
 
 /// A statement of a BATCH frame.
@@ -85,6 +88,8 @@ pub struct BatchRequest {
     pub serial_consistency: Option<Consistency>,
     /// The client's default timestamp, µs.
     pub default_timestamp: Option<i64>,
+    /// What a fault does to it.
+    pub effects: Effects,
 }
 
 /// What a client's connection remembers between statements.

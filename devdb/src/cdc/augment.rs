@@ -9,13 +9,13 @@ use parking_lot::RwLock;
 use rand::Rng;
 use uuid::Uuid;
 
-use super::faults::LogFaults;
 use super::generation::generation_for;
 use super::images::{Affected, States, logged_elements};
 use super::log_table::{LogLayout, LoggedColumn};
 use super::split::{Change, records};
 use super::streams::{Streams, StreamsState};
 use crate::error::Result;
+use crate::faults::Effects;
 use crate::schema::{CdcOptions, Partitioner, PreimageMode, Table};
 use crate::store::mutation::{
     Cell, CellContent, ClusteringBound, ClusteringKey, ColumnId, ColumnValue, Mutation,
@@ -47,18 +47,17 @@ type LayoutVersion = (Uuid, usize, ColumnId, usize, ColumnId);
 pub struct Cdc {
     streams: Streams,
     layouts: RwLock<HashMap<Uuid, (LayoutVersion, Arc<LogLayout>)>>,
-    faults: Arc<LogFaults>,
 }
 
 impl Cdc {
     /// With a first generation that began a minute ago and has one stream for each vnode.
-    pub fn new(vnodes: usize, clock: Arc<Clock>, faults: Arc<LogFaults>) -> Self {
-        Self { streams: Streams::new(vnodes, clock), layouts: RwLock::default(), faults }
+    pub fn new(vnodes: usize, clock: Arc<Clock>) -> Self {
+        Self { streams: Streams::new(vnodes, clock), layouts: RwLock::default() }
     }
 
     /// With the streams of an earlier run.
-    pub fn restored(streams: StreamsState, clock: Arc<Clock>, faults: Arc<LogFaults>) -> Self {
-        Self { streams: Streams::restored(streams, clock), layouts: RwLock::default(), faults }
+    pub fn restored(streams: StreamsState, clock: Arc<Clock>) -> Self {
+        Self { streams: Streams::restored(streams, clock), layouts: RwLock::default() }
     }
 
     /// Which streams there are.
@@ -171,28 +170,15 @@ impl Cdc {
         Ok(log_mutations)
     }
 
-    /// What `augment` made, with the faults of log rows that are set: each mutation with how
-    /// late it is.
-    pub fn with_faults(&self, log: Vec<Mutation>) -> Vec<(Mutation, Option<Duration>)> {
-        let mut writes = Vec::with_capacity(log.len());
-        for mutation in log {
-            if self.faults.is_twice() {
-                writes.push((with_other_times(&mutation), None));
-            }
-            writes.push((mutation, self.faults.delay()));
-        }
-        writes
-    }
-
-    /// Writes what `with_faults` made.
-    pub fn publish(&self, db: &Database, log: Vec<(Mutation, Option<Duration>)>) -> Result<()> {
-        for (mutation, delay) in log {
-            match delay {
-                Some(delay) => db.apply_late(mutation, delay),
-                None => db.apply(&mutation)?,
-            }
-        }
-        Ok(())
+    /// What `augment` made, with what a fault does to it: each mutation with how late it is.
+    pub fn with_effects(
+        log: Vec<Mutation>,
+        effects: Effects,
+    ) -> impl Iterator<Item = (Mutation, Option<Duration>)> {
+        log.into_iter().flat_map(move |mutation| {
+            let again = effects.duplicate_log.then(|| (with_other_times(&mutation), None));
+            again.into_iter().chain([(mutation, effects.late_log)])
+        })
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{Cdc, LogFaults, log_columns, log_name};
+use super::{Cdc, log_columns, log_name};
+use crate::faults::Effects;
 use crate::schema::{
     CdcOptions, Column, ColumnKind, Partitioner, PreimageMode, Table, TableOptions,
 };
@@ -19,7 +20,7 @@ use crate::types::{CqlType, collection, to_json};
 struct Node {
     db: Database,
     cdc: Cdc,
-    faults: Arc<LogFaults>,
+    effects: Effects,
     base: Arc<Table>,
     log: Arc<Table>,
     now: i64,
@@ -72,11 +73,10 @@ impl Node {
         });
         let clock = Arc::new(Clock::new());
         let now = clock.now_micros();
-        let faults = Arc::new(LogFaults::default());
         let db = Database::new();
         db.create_table(&base);
         db.create_table(&log);
-        Self { db, cdc: Cdc::new(4, clock, Arc::clone(&faults)), faults, base, log, now }
+        Self { db, cdc: Cdc::new(4, clock), effects: Effects::default(), base, log, now }
     }
 
     fn empty(&self) -> Mutation {
@@ -93,7 +93,7 @@ impl Node {
     fn write(&self, mutation: &Mutation) {
         let log = self.cdc.augment(&self.base, &self.log, mutation, &self.db, self.now).unwrap();
         self.db.apply(mutation).unwrap();
-        self.cdc.publish(&self.db, self.cdc.with_faults(log)).unwrap();
+        self.db.apply_each(Cdc::with_effects(log, self.effects)).unwrap();
     }
 
     fn write_rows(&self, rows: Vec<(i32, RowMutation)>) {
@@ -400,12 +400,12 @@ fn a_refused_write_logs_nothing_and_a_new_generation_takes_later_writes() {
 
 #[test]
 fn log_rows_come_twice_or_late_when_told_to() {
-    let node = Node::new(options());
-    node.faults.twice(1);
+    let mut node = Node::new(options());
+    node.effects.duplicate_log = true;
     node.write_rows(vec![(1, insert(node.now, &[(V, "a")])), (2, insert(node.now, &[]))]);
     assert_eq!(node.log().len(), 4);
-    node.faults.clear();
-    node.faults.late(1, std::time::Duration::from_millis(40));
+    let late_log = Some(std::time::Duration::from_millis(40));
+    node.effects = Effects { late_log, ..Effects::default() };
     node.write_rows(vec![(1, insert(node.now + 1, &[(V, "b")]))]);
     assert_eq!(node.log().len(), 4);
     std::thread::sleep(std::time::Duration::from_millis(50));

@@ -9,6 +9,7 @@ use super::mutations::WriteSet;
 use super::ranges::{clustering_values, full_keys, partition_keys};
 use super::rows::{RowView, field_index, live_bytes, put, satisfies};
 use crate::error::{CqlError, Result};
+use crate::faults::Effects;
 use crate::parse::ast::Operator;
 use crate::plan::{
     ColumnCondition, ColumnRef, ConditionAccess, ConditionPlan, ConditionValue, ModifyPlan, Rows,
@@ -61,6 +62,7 @@ impl Executor {
         items: &[Item<'_>],
         columns: &Arc<[ColumnSpec]>,
         references: &[(ColumnRef, CqlType)],
+        effects: Effects,
     ) -> Result<crate::request::Rows> {
         let mut plans = Vec::with_capacity(items.len());
         let mut keys: Option<PartitionKey> = None;
@@ -113,7 +115,7 @@ impl Executor {
         }
         if applied {
             let timestamp = self.clock.now_micros();
-            let mut set = WriteSet::default();
+            let mut set = WriteSet::new(effects);
             for (plan, item) in plans.iter().zip(items) {
                 self.build(plan, item.bindings, timestamp, &mut set)?;
             }

@@ -12,6 +12,7 @@ use super::ranges::{full_keys, partition_keys};
 use super::timeuuid::TimeUuids;
 use crate::cdc::Cdc;
 use crate::error::{CqlError, Result};
+use crate::faults::{self, BatchPart, Effects};
 use crate::journal::Journal;
 use crate::parse::ast::BatchKind;
 use crate::plan::{ModifyPlan, Operation, Rows, batch_result, check_batch};
@@ -49,6 +50,8 @@ pub struct WriteParameters {
     pub serial_consistency: Option<Consistency>,
     /// The client's timestamp.
     pub default_timestamp: Option<Timestamp>,
+    /// What a fault does to it.
+    pub effects: Effects,
 }
 
 impl Executor {
@@ -68,7 +71,12 @@ impl Executor {
             check_consistency(parameters.consistency, parameters.serial_consistency)?;
             let item = Item { plan, bindings };
             return self
-                .transact(&[item], &plan.result_columns, &plan.result_references)
+                .transact(
+                    &[item],
+                    &plan.result_columns,
+                    &plan.result_references,
+                    parameters.effects,
+                )
                 .map(Outcome::Rows);
         }
         check_write_consistency(parameters.consistency)?;
@@ -77,7 +85,7 @@ impl Executor {
             return Ok(Outcome::Void);
         }
         let timestamp = self.timestamp(plan, bindings, None, parameters)?;
-        let mut set = WriteSet::default();
+        let mut set = WriteSet::new(parameters.effects);
         self.build(plan, bindings, timestamp, &mut set)?;
         self.commit(set)?;
         Ok(Outcome::Void)
@@ -107,11 +115,16 @@ impl Executor {
         parameters: WriteParameters,
     ) -> Result<Outcome> {
         let plans: Vec<&ModifyPlan> = items.iter().map(|item| item.plan).collect();
+        if plans.iter().any(|plan| faults::owns(&plan.table)) {
+            return Err(CqlError::invalid("Tables of devdb cannot be written in a batch"));
+        }
         check_batch(kind, timestamp.is_some(), &plans)?;
         if plans.iter().any(|plan| plan.is_conditional()) {
             check_consistency(parameters.consistency, parameters.serial_consistency)?;
             let (columns, references) = batch_result(&plans);
-            return self.transact(items, &columns, &references).map(Outcome::Rows);
+            return self
+                .transact(items, &columns, &references, parameters.effects)
+                .map(Outcome::Rows);
         }
         check_write_consistency(parameters.consistency)?;
         if plans.iter().any(|plan| plan.is_counter) {
@@ -123,7 +136,7 @@ impl Executor {
         // One time for the whole batch: its statements are one write.
         let common =
             timestamp.or(parameters.default_timestamp).unwrap_or_else(|| self.clock.now_micros());
-        let mut set = WriteSet::default();
+        let mut set = WriteSet::new(parameters.effects);
         for item in items {
             let timestamp = self.timestamp(item.plan, item.bindings, Some(common), parameters)?;
             self.build(item.plan, item.bindings, timestamp, &mut set)?;
@@ -146,31 +159,39 @@ impl Executor {
 
     /// The same for who holds the locks of the partitions already.
     pub fn commit_locked(&self, set: WriteSet) -> Result<()> {
+        let effects = set.effects;
+        // One partition is applied whole: there is no half of it.
+        let half = effects.half.filter(|_| set.len() > 1);
+        let first = match half {
+            Some((BatchPart::Last, _)) => set.len() - 1,
+            _ => 0,
+        };
+        // With how late they are.
         let mut mutations = Vec::with_capacity(set.len());
         let mut logged = Vec::new();
         let now = self.clock.read_micros();
-        for write in set.into_writes() {
+        for (index, write) in set.into_writes().into_iter().enumerate() {
+            let late = half.filter(|_| index != first).map(|(_, rest_after)| rest_after);
             let table = write.table.clone();
             let log = write.log.clone();
             let mutation = write.finish();
             if let Some(log) = log {
-                logged.extend(self.cdc.augment(&table, &log, &mutation, &self.db, now)?);
+                let rows = self.cdc.augment(&table, &log, &mutation, &self.db, now)?;
+                logged.extend(
+                    Cdc::with_effects(rows, effects).map(|(rows, own)| (rows, own.max(late))),
+                );
             }
-            mutations.push(mutation);
+            mutations.push((mutation, late));
         }
-        let logged = self.cdc.with_faults(logged);
         // Held until all is applied: a snapshot or TRUNCATE comes before it all or after.
         let _recorded = match &self.journal {
-            Some(journal) => Some(
-                journal
-                    .write(mutations.iter().chain(logged.iter().map(|(mutation, _)| mutation)))?,
-            ),
+            Some(journal) => {
+                Some(journal.write(mutations.iter().chain(&logged).map(|(mutation, _)| mutation))?)
+            }
             None => None,
         };
-        for mutation in &mutations {
-            self.db.apply(mutation)?;
-        }
-        self.cdc.publish(&self.db, logged)
+        self.db.apply_each(mutations)?;
+        self.db.apply_each(logged)
     }
 
     /// Counters: read, add, write, one at a time on a partition.

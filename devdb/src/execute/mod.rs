@@ -18,6 +18,7 @@ pub use bindings::Bindings;
 pub use conditional::Item;
 pub use describe::{Described, describe};
 pub use executor::{Executor, WriteParameters};
+pub(crate) use mutations::WriteSet;
 pub use timeuuid::TimeUuids;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::faults::Effects;
 use crate::schema::{PreimageMode, Table};
 use crate::store::element_key_type;
 use crate::store::mutation::{
@@ -85,11 +86,18 @@ fn key_type(table: &Table, id: ColumnId) -> &CqlType {
 /// The writes of a statement or batch.
 #[derive(Debug, Default)]
 pub struct WriteSet {
+    /// What a fault does to them.
+    pub effects: Effects,
     writes: Vec<PartitionWrite>,
     index: HashMap<(Uuid, PartitionKey), usize>,
 }
 
 impl WriteSet {
+    /// Without writes yet.
+    pub fn new(effects: Effects) -> Self {
+        Self { effects, ..Self::default() }
+    }
+
     /// The write to a partition, begun or begun now.
     pub fn partition(
         &mut self,

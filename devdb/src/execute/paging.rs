@@ -7,6 +7,8 @@ use crate::store::mutation::{ClusteringKey, PartitionKey};
 use crate::store::read::ScanPosition;
 
 const VERSION: u8 = 1;
+/// Before the first row: where an empty first page ends.
+const START: u8 = 0;
 
 /// Where a query goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,9 +39,17 @@ impl PagingState {
         out.freeze()
     }
 
-    /// From what a client sent.
-    pub fn decode(state: &Bytes) -> Result<Self> {
+    /// The state of a query whose first page was empty.
+    pub fn start() -> Bytes {
+        Bytes::from_static(&[START])
+    }
+
+    /// From what a client sent; `None`: from the start.
+    pub fn decode(state: &Bytes) -> Result<Option<Self>> {
         let invalid = || CqlError::protocol("Invalid value for the paging state");
+        if state[..] == [START] {
+            return Ok(None);
+        }
         let mut rest = state.clone();
         if rest.try_get_u8().map_err(|_| invalid())? != VERSION {
             return Err(invalid());
@@ -58,7 +68,7 @@ impl PagingState {
             _ => return Err(invalid()),
         };
         let taken = usize::try_from(taken).map_err(|_| invalid())?;
-        Ok(PagingState { position: ScanPosition { token, key, row, taken }, remaining })
+        Ok(Some(PagingState { position: ScanPosition { token, key, row, taken }, remaining }))
     }
 }
 
@@ -77,7 +87,8 @@ mod tests {
             },
             remaining: u64::MAX,
         };
-        assert_eq!(PagingState::decode(&state.encode()).unwrap(), state);
+        assert_eq!(PagingState::decode(&state.encode()).unwrap(), Some(state));
+        assert_eq!(PagingState::decode(&PagingState::start()).unwrap(), None);
         assert!(PagingState::decode(&Bytes::from_static(b"\x01abc")).is_err());
         assert!(PagingState::decode(&Bytes::new()).is_err());
         let giant = Bytes::from_static(&[

@@ -64,6 +64,10 @@ impl Executor {
         let per_partition =
             bindings.limit(plan.per_partition_limit.as_ref(), "PER PARTITION LIMIT")?;
         let page = parameters.page_size.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
+        let page = match parameters.effects.short_page {
+            Some(most) if most > 0 => page.map(|page| page.min(most)),
+            _ => page,
+        };
         let ranges =
             clustering_ranges(&plan.restrictions.clustering, &plan.clustering_types, bindings)?;
         let restrictions = &plan.restrictions;
@@ -112,13 +116,17 @@ impl Executor {
             return merged(&walk, source, limit);
         }
         let state = match &parameters.paging_state {
-            Some(state) if page.is_some() => Some(PagingState::decode(state)?),
+            Some(state) if page.is_some() => PagingState::decode(state)?,
             _ => None,
         };
         let remaining = match (&state, limit) {
             (Some(state), _) => usize::try_from(state.remaining).unwrap_or(usize::MAX),
             (None, limit) => limit.unwrap_or(usize::MAX),
         };
+        if parameters.effects.short_page == Some(0) && page.is_some() {
+            let at = parameters.paging_state.clone().unwrap_or_else(PagingState::start);
+            return Ok(empty_page(plan, at));
+        }
         let most = remaining.min(page.unwrap_or(usize::MAX));
         walk.wanted = most;
         let mut data = BytesMut::new();
@@ -142,6 +150,16 @@ impl Executor {
             data: data.freeze(),
             paging_state,
         })
+    }
+}
+
+/// A page without rows that says that there are more.
+fn empty_page(plan: &SelectPlan, paging_state: Bytes) -> Rows {
+    Rows {
+        columns: plan.columns.clone(),
+        count: 0,
+        data: Bytes::new(),
+        paging_state: Some(paging_state),
     }
 }
 

@@ -217,7 +217,7 @@ impl ModifyPlan {
 impl Planner<'_> {
     fn enter_modified(&mut self, name: &crate::parse::ast::TableName) -> Result<Arc<Table>> {
         let table = self.enter(name)?;
-        if is_system_keyspace(&table.keyspace) {
+        if is_system_keyspace(&table.keyspace) && !crate::faults::owns(&table) {
             return Err(CqlError::unauthorized(format!(
                 "{} keyspace is not user-modifiable.",
                 table.keyspace

@@ -78,5 +78,5 @@ pub fn is_system_keyspace(name: &str) -> bool {
     matches!(
         name,
         "system" | "system_schema" | "system_distributed" | "system_auth" | "system_traces"
-    )
+    ) || name == crate::faults::KEYSPACE
 }

@@ -156,6 +156,20 @@ impl Database {
         Ok(())
     }
 
+    /// Writes each, at once or after a while.
+    pub fn apply_each(
+        &self,
+        writes: impl IntoIterator<Item = (Mutation, Option<Duration>)>,
+    ) -> Result<()> {
+        for (mutation, delay) in writes {
+            match delay {
+                Some(delay) => self.apply_late(mutation, delay),
+                None => self.apply(&mutation)?,
+            }
+        }
+        Ok(())
+    }
+
     /// Writes after a while: a replica that is late. Reads until then do not see it.
     pub fn apply_late(&self, mutation: Mutation, delay: Duration) {
         let mut late = self.late.lock();

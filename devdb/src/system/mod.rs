@@ -2,7 +2,7 @@
 mod definitions;
 mod generations;
 mod local;
-mod rows;
+pub(crate) mod rows;
 mod schema_tables;
 
 pub use definitions::statements;

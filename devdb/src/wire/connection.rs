@@ -12,7 +12,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
 use crate::error::CqlError;
-use crate::faults::FaultAction;
 use crate::request::ClientState;
 
 use super::body::BodyReader;
@@ -21,7 +20,7 @@ use super::frame::{BrokenFrame, HEADER_LENGTH, Header, Opcode};
 use super::outbox::Outbox;
 use super::request::Request;
 use super::response::Envelope;
-use super::service::{Service, consistency_of};
+use super::service::Service;
 
 /// Requests of one connection that are worked on at once.
 const MAX_IN_FLIGHT: u32 = 1024;
@@ -316,10 +315,10 @@ fn decode(frame: &Frame, extensions: Extensions) -> Result<Request, CqlError> {
 
 /// What a task needs to execute requests.
 #[derive(Clone)]
-struct Worker {
-    shared: Arc<Shared>,
-    outbox: Arc<Outbox>,
-    state: Arc<Mutex<ClientState>>,
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) state: Arc<Mutex<ClientState>>,
     extensions: Extensions,
 }
 
@@ -334,8 +333,10 @@ impl Worker {
                 extensions: self.extensions,
             };
             match decode(&frame, self.extensions) {
-                Ok(request) => match self.shared.service.fault_for(&request) {
-                    None => self.shared.service.answer(&envelope, &self.state, &request, &mut out),
+                Ok(request) => match self.shared.service.fault_for(&self.state, &request) {
+                    None => {
+                        self.shared.service.answer(&envelope, &self.state, &request, &mut out);
+                    }
                     Some(action) => faulty.push((envelope, request, action)),
                 },
                 Err(error) => envelope.error(&mut out, &error, None),
@@ -353,7 +354,7 @@ impl Worker {
     }
 
     /// Sends answers, as soon as what they tell of is as durable as asked for.
-    async fn push(&self, out: &mut BytesMut) {
+    pub(super) async fn push(&self, out: &mut BytesMut) {
         if out.is_empty() {
             return;
         }
@@ -366,32 +367,5 @@ impl Worker {
             }
         }
         out.clear();
-    }
-
-    async fn execute_faulty(&self, envelope: Envelope, request: Request, action: FaultAction) {
-        let mut out = BytesMut::new();
-        let consistency = consistency_of(&request);
-        let answer = |out: &mut BytesMut| {
-            self.shared.service.answer(&envelope, &self.state, &request, out);
-        };
-        match action {
-            FaultAction::Delay(time) => {
-                tokio::time::sleep(time).await;
-                answer(&mut out);
-            }
-            FaultAction::FailBefore(error) => envelope.error(&mut out, &error, consistency),
-            FaultAction::FailAfter(error) => {
-                answer(&mut out);
-                out.clear();
-                envelope.error(&mut out, &error, consistency);
-            }
-            FaultAction::DropBefore => self.outbox.abort(),
-            FaultAction::DropAfter => {
-                answer(&mut out);
-                out.clear();
-                self.outbox.abort();
-            }
-        }
-        self.push(&mut out).await;
     }
 }

@@ -5,6 +5,7 @@ mod body;
 mod compression;
 mod connection;
 mod extensions;
+mod faulty;
 mod frame;
 mod outbox;
 mod request;

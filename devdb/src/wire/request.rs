@@ -1,6 +1,7 @@
 //! Requests, decoded from frame bodies.
 
 use crate::error::CqlError;
+use crate::faults::Effects;
 use crate::parse::ast::BatchKind;
 use crate::request::{BatchItem, BatchRequest, BatchStatement, QueryParameters};
 
@@ -130,6 +131,7 @@ fn parameters(body: &mut BodyReader) -> Result<(QueryParameters, bool), CqlError
         page_size: page_size.filter(|size| *size > 0),
         paging_state,
         default_timestamp: chosen_timestamp(default_timestamp)?,
+        effects: Effects::default(),
     };
     Ok((parameters, has(SKIP_METADATA)))
 }
@@ -179,7 +181,8 @@ fn batch(body: &mut BodyReader) -> Result<BatchRequest, CqlError> {
         if flags & SERIAL_CONSISTENCY != 0 { Some(body.consistency()?) } else { None };
     let default_timestamp =
         if flags & DEFAULT_TIMESTAMP != 0 { chosen_timestamp(Some(body.long()?))? } else { None };
-    Ok(BatchRequest { kind, items, consistency, serial_consistency, default_timestamp })
+    let effects = Effects::default();
+    Ok(BatchRequest { kind, items, consistency, serial_consistency, default_timestamp, effects })
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::engine::Engine;
-use crate::faults::Faults;
 
 use super::connection::{MEMORY_KIB, Shared, serve};
 use super::service::Service;
@@ -21,11 +20,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(listener: TcpListener, engine: Arc<Engine>, faults: Faults) -> Self {
-        let shared = Shared {
-            service: Service::new(engine, faults),
-            memory: Arc::new(Semaphore::new(MEMORY_KIB)),
-        };
+    pub(crate) fn new(listener: TcpListener, engine: Arc<Engine>) -> Self {
+        let shared =
+            Shared { service: Service::new(engine), memory: Arc::new(Semaphore::new(MEMORY_KIB)) };
         Self { listener, shared: Arc::new(shared) }
     }
 

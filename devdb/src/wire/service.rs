@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::engine::{Engine, PreparedStatement};
 use crate::error::{CqlError, ErrorKind};
-use crate::faults::{FaultAction, Faults};
+use crate::faults::{FaultAction, Target};
 use crate::request::{
     BatchRequest, BatchStatement, ClientState, ColumnSpec, Consistency, Outcome, Rows,
 };
@@ -27,14 +27,13 @@ type ResultMetadata = (Arc<[ColumnSpec]>, [u8; 16]);
 #[derive(Debug)]
 pub(super) struct Service {
     engine: Arc<Engine>,
-    faults: Faults,
     /// By the id of the prepared statement: its columns and their metadata's id.
     metadata_ids: RwLock<HashMap<[u8; 16], ResultMetadata>>,
 }
 
 impl Service {
-    pub(super) fn new(engine: Arc<Engine>, faults: Faults) -> Self {
-        Self { engine, faults, metadata_ids: RwLock::default() }
+    pub(super) fn new(engine: Arc<Engine>) -> Self {
+        Self { engine, metadata_ids: RwLock::default() }
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -42,44 +41,49 @@ impl Service {
     }
 
     /// The fault that hits a request, if any.
-    pub(super) fn fault_for(&self, request: &Request) -> Option<FaultAction> {
-        if self.faults.is_empty() {
+    pub(super) fn fault_for(
+        &self,
+        state: &Mutex<ClientState>,
+        request: &Request,
+    ) -> Option<FaultAction> {
+        let faults = self.engine.faults();
+        if faults.is_empty() {
             return None;
         }
-        match request {
-            Request::Query { text, .. } => self.faults.action_for(text),
-            Request::Execute { id, .. } => self.faults.action_for(&self.engine.prepared(id)?.text),
-            Request::Batch(batch) => self.faults.action_for(&self.batch_text(batch)),
-            Request::Options
-            | Request::Startup(_)
-            | Request::Register(_)
-            | Request::Prepare { .. } => None,
-        }
+        let client = || state.lock().clone();
+        let target = match request {
+            Request::Query { text, .. } => self.engine.target(&client(), text),
+            Request::Prepare { text } => self.engine.target(&client(), text).prepare(),
+            Request::Execute { id, .. } => self.engine.target_of(&*self.engine.prepared(id)?),
+            Request::Batch(batch) => self.target_of_batch(&client(), batch),
+            Request::Options | Request::Startup(_) | Request::Register(_) => return None,
+        };
+        faults.action_for(&target)
     }
 
-    fn batch_text(&self, batch: &BatchRequest) -> String {
-        let texts = batch.items.iter().map(|item| match &item.statement {
-            BatchStatement::Text(text) => text.clone(),
-            BatchStatement::Prepared(id) => {
-                self.engine.prepared(id).map(|p| p.text.clone()).unwrap_or_default()
-            }
-        });
-        format!("BATCH {}", texts.collect::<Vec<_>>().join("; "))
+    fn target_of_batch(&self, client: &ClientState, batch: &BatchRequest) -> Target {
+        Target::batch(batch.items.iter().map(|item| match &item.statement {
+            BatchStatement::Text(text) => self.engine.target(client, text),
+            BatchStatement::Prepared(id) => match self.engine.prepared(id) {
+                Some(prepared) => self.engine.target_of(&prepared),
+                None => Target::default(),
+            },
+        }))
     }
 
-    /// Executes a request and appends its response.
+    /// Executes a request and appends its response; `false`: that is an error.
     pub(super) fn answer(
         &self,
         envelope: &Envelope,
         state: &Mutex<ClientState>,
         request: &Request,
         out: &mut BytesMut,
-    ) {
+    ) -> bool {
         let start = out.len();
         let attempt =
             catch_unwind(AssertUnwindSafe(|| self.try_answer(envelope, state, request, out)));
         let error = match attempt {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => return true,
             Ok(Err(error)) => error,
             Err(_) => {
                 tracing::error!(?request, "a request made the engine panic");
@@ -88,6 +92,7 @@ impl Service {
         };
         out.truncate(start);
         envelope.error(out, &error, consistency_of(request));
+        false
     }
 
     fn try_answer(

@@ -148,12 +148,8 @@ async fn a_log_that_cannot_be_read_for_a_while_is_read_on() {
         FaultAction::FailBefore(CqlError { kind: ErrorKind::ServerError, message: "ill".into() }),
         FaultAction::DropBefore,
     ] {
-        db.node().faults().add(Fault {
-            statement_contains: "outbox_messages_scylla_cdc_log".to_owned(),
-            skip: 3,
-            times: 20,
-            action,
-        });
+        let log = Fault::new(action).table("outbox_messages_scylla_cdc_log");
+        db.node().faults().add(log.skip(3).times(20));
         versions.extend(fill(&store, 4, 3).await);
     }
     until("every event is handled", || async { seen.has_all(&versions) }).await;

@@ -27,9 +27,8 @@ async fn open_account(db: &TestDb) -> (CommandHandler<Account>, AggregateId) {
     (accounts, id)
 }
 
-fn inject(db: &TestDb, statement_contains: &str, times: u64, action: FaultAction) {
-    let statement_contains = statement_contains.to_owned();
-    db.node().faults().add(Fault { statement_contains, skip: 0, times, action });
+fn inject(db: &TestDb, statement: &str, times: u64, action: FaultAction) {
+    db.node().faults().add(Fault::new(action).statement(statement).times(times));
 }
 
 fn write_timeout(write_type: &'static str) -> CqlError {

@@ -23,6 +23,7 @@ pub(super) fn parameters(values: Vec<Value>) -> QueryParameters {
         page_size: None,
         paging_state: None,
         default_timestamp: None,
+        effects: crate::faults::Effects::default(),
     }
 }
 

@@ -117,6 +117,7 @@ fn batch_frames_mix_texts_and_prepared_statements() {
         consistency: Consistency::One,
         serial_consistency: None,
         default_timestamp: Some(77),
+        effects: crate::faults::Effects::default(),
     };
     let engine = node.engine.clone();
     assert!(matches!(engine.batch(&mut node.state, &batch), Ok(Outcome::Void)));

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use crate::engine::{Engine, EngineConfig};
 use crate::error::Result;
+use crate::faults::Effects;
 use crate::journal::{Fsync, Journal, JournalConfig, JournalError};
 use crate::request::{ClientState, Consistency, Outcome, QueryParameters};
 use crate::store::ExportPosition;
@@ -15,6 +16,8 @@ use crate::types::to_text;
 pub(super) struct Node {
     pub(super) engine: Arc<Engine>,
     state: ClientState,
+    /// What a fault does to its statements.
+    pub(super) effects: Effects,
 }
 
 pub(super) fn config(directory: &Path) -> JournalConfig {
@@ -59,7 +62,8 @@ impl Node {
     pub(super) fn open_with(config: JournalConfig) -> std::result::Result<Self, JournalError> {
         let opened = Journal::open(config)?;
         let engine = Engine::recovered(EngineConfig::default(), opened).unwrap();
-        let mut node = Node { engine, state: ClientState::default() };
+        let (state, effects) = (ClientState::default(), Effects::default());
+        let mut node = Node { engine, state, effects };
         // Not there yet in a new directory.
         let _ = node.run("USE k");
         Ok(node)
@@ -89,6 +93,7 @@ impl Node {
             page_size: None,
             paging_state: None,
             default_timestamp: None,
+            effects: self.effects,
         };
         self.engine.clone().query(&mut self.state, statement, &parameters)
     }
@@ -130,7 +135,7 @@ impl Node {
 
     /// The same node for another thread.
     pub(super) fn another(&self) -> Node {
-        Node { engine: self.engine.clone(), state: self.state.clone() }
+        Node { engine: self.engine.clone(), state: self.state.clone(), effects: self.effects }
     }
 
     pub(super) fn force(&self) {

@@ -142,9 +142,9 @@ fn log_rows_that_are_late_are_not_lost_with_a_snapshot() {
     let mut node =
         Node::new_with(JournalConfig { snapshot_after: 100_000, ..config(directory.path()) });
     node.all(&["CREATE TABLE t (p int PRIMARY KEY, v text) WITH cdc = {'enabled': true}"]);
-    node.engine.log_faults().late(1, Duration::from_secs(3_600));
+    node.effects.late_log = Some(Duration::from_secs(3_600));
     node.all(&["INSERT INTO t (p, v) VALUES (1, 'late')"]);
-    node.engine.log_faults().clear();
+    node.effects.late_log = None;
     assert_eq!(node.rows("SELECT p FROM k.t_scylla_cdc_log").len(), 0);
     let value = "x".repeat(110_000);
     node.all(&[&format!("INSERT INTO t (p, v) VALUES (2, '{value}')")]);
