@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::cdc::Cdc;
 use crate::error::{CqlError, ErrorKind, Result};
-use crate::execute::{Executor, Item, TimeUuids, WriteParameters};
+use crate::execute::{Executor, Item, ListSequence, TimeUuids, WriteParameters};
 use crate::faults::{self, Console, Faults, Target};
 use crate::journal::{Journal, JournalError, NodeState, Opened, Persisted};
 use crate::parse::ast::Statement;
@@ -279,7 +279,8 @@ impl Engine {
                 &ordered
             }
         };
-        let bindings = self.executor.bindings(values);
+        let lists = ListSequence::default();
+        let bindings = self.executor.bindings(values, &lists);
         let write = WriteParameters {
             consistency: parameters.consistency,
             serial_consistency: parameters.serial_consistency,
@@ -351,7 +352,9 @@ impl Engine {
             });
         }
         let mut items = Vec::with_capacity(sources.len());
-        for (source, item) in sources.iter().zip(&batch.items) {
+        let lists: Vec<ListSequence> =
+            batch.items.iter().map(|_| ListSequence::default()).collect();
+        for ((source, item), lists) in sources.iter().zip(&batch.items).zip(&lists) {
             let planned = match source {
                 Source::Prepared(prepared) => &prepared.planned,
                 Source::Text(planned) => planned,
@@ -365,7 +368,7 @@ impl Engine {
                     ));
                 }
             };
-            items.push(Item { plan, bindings: self.executor.bindings(&item.values) });
+            items.push(Item { plan, bindings: self.executor.bindings(&item.values, lists) });
         }
         let write = WriteParameters {
             consistency: batch.consistency,

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::functions::{FunctionContext, call};
+use super::timeuuid::ListSequence;
 use crate::error::{CqlError, Result};
 use crate::plan::{Expression, KeyValues, assemble};
 use crate::request::Value;
@@ -15,6 +16,8 @@ pub struct Bindings<'a> {
     pub values: &'a [Value],
     /// For functions.
     pub context: FunctionContext<'a>,
+    /// Numbers list elements.
+    pub lists: &'a ListSequence,
 }
 
 impl Bindings<'_> {

@@ -6,16 +6,18 @@ use super::bindings::Bindings;
 use super::executor::Executor;
 use super::modify::with_document;
 use super::mutations::WriteSet;
-use super::ranges::{clustering_values, full_keys, partition_keys};
+use super::ranges::{clustering_ranges, clustering_values, full_keys, partition_keys};
 use super::rows::{RowView, field_index, live_bytes, put, satisfies};
 use crate::error::{CqlError, Result};
 use crate::faults::Effects;
 use crate::parse::ast::Operator;
 use crate::plan::{
-    ColumnCondition, ColumnRef, ConditionAccess, ConditionPlan, ConditionValue, ModifyPlan, Rows,
+    ColumnCondition, ColumnRef, ConditionAccess, ConditionPlan, ConditionValue, ModifyPlan,
+    Operation, Rows,
 };
 use crate::request::{ColumnSpec, Consistency};
-use crate::store::mutation::{ClusteringKey, ClusteringRange, PartitionKey};
+use crate::schema::ColumnKind;
+use crate::store::mutation::{ClusteringBound, ClusteringKey, ClusteringRange, PartitionKey};
 use crate::store::read::{LiveValue, PartitionView, ReadSpec};
 use crate::types::{CqlType, collection, compare, partition_key};
 use std::sync::Arc;
@@ -66,7 +68,7 @@ impl Executor {
     ) -> Result<crate::request::Rows> {
         let mut plans = Vec::with_capacity(items.len());
         let mut keys: Option<PartitionKey> = None;
-        let mut rows = Vec::with_capacity(items.len());
+        let mut subjects = Vec::with_capacity(items.len());
         for item in items {
             let plan = with_document(item.plan, item.bindings)?;
             let mut found =
@@ -89,7 +91,7 @@ impl Executor {
                     "BATCH with conditions cannot span multiple partitions",
                 ));
             }
-            rows.push(row_of(&plan, item.bindings)?);
+            subjects.push(subject_of(&plan, item.bindings)?);
             plans.push(plan);
         }
         let (Some(key), Some(first)) = (keys, plans.first()) else {
@@ -99,15 +101,11 @@ impl Executor {
         let types = first.clustering_types.clone();
         let _lock = self.db.lock_partition(table.id, &key);
         let now = self.clock.now_seconds();
-        let view = self.db.read_partition(
-            table.id,
-            &key,
-            &read_spec(plans.iter().map(AsRef::as_ref).zip(&rows), now),
-        )?;
+        let view = self.db.read_partition(table.id, &key, &read_spec(&subjects, now))?;
         let old: Vec<Option<OldRow<'_>>> = plans
             .iter()
-            .zip(&rows)
-            .map(|(plan, row)| old_row(plan, row.as_ref(), view.as_ref()))
+            .zip(&subjects)
+            .map(|(plan, subject)| old_row(plan, subject.first.as_ref(), view.as_ref()))
             .collect();
         let mut applied = true;
         for ((plan, item), old) in plans.iter().zip(items).zip(&old) {
@@ -152,69 +150,83 @@ impl Executor {
     }
 }
 
-/// The row that a statement is about; `None` when it is about the partition.
-fn row_of(plan: &ModifyPlan, bindings: Bindings<'_>) -> Result<Option<ClusteringKey>> {
-    if plan.clustering_types.is_empty() {
-        return Ok(Some(ClusteringKey::default()));
-    }
-    match &plan.rows {
-        Rows::Keys(restriction) => {
-            let mut keys = full_keys(restriction, &plan.clustering_types, bindings)?;
-            match (keys.pop(), keys.is_empty()) {
-                (Some(key), true) => Ok(Some(key)),
-                // An unconditional statement of a batch may name several rows.
-                (Some(_), false) => Ok(None),
-                (None, _) => Err(CqlError::invalid(
-                    "clustering key ranges empty - probably caused by an unset value",
-                )),
-            }
-        }
-        Rows::Static | Rows::Partition | Rows::Ranges(_) => Ok(None),
-    }
+/// The rows that a statement is about.
+struct Subject {
+    /// The first one's key; `None` when it is about the partition.
+    first: Option<ClusteringKey>,
+    /// Those that have to be read, to check its conditions or to know what it writes.
+    ranges: Vec<ClusteringRange>,
 }
 
-/// What has to be read: the rows of the conditional statements; or, with conditions on
-/// static columns only, any row, to tell a partition without static values from none.
+fn subject_of(plan: &ModifyPlan, bindings: Bindings<'_>) -> Result<Subject> {
+    let reads = plan.operations.iter().any(Operation::needs_read)
+        || plan.is_conditional() && !plan.has_only_static_conditions();
+    let (first, ranges) = match &plan.rows {
+        _ if plan.clustering_types.is_empty() => {
+            let key = ClusteringKey::default();
+            (Some(key.clone()), vec![ClusteringRange::prefix(key)])
+        }
+        Rows::Keys(restriction) => {
+            let keys = full_keys(restriction, &plan.clustering_types, bindings)?;
+            if keys.is_empty() {
+                return Err(CqlError::invalid(
+                    "clustering key ranges empty - probably caused by an unset value",
+                ));
+            }
+            (keys.first().cloned(), keys.into_iter().map(ClusteringRange::prefix).collect())
+        }
+        Rows::Ranges(restriction) => {
+            let ranges = clustering_ranges(restriction, &plan.clustering_types, bindings)?;
+            let first = match ranges.first().map(|range| &range.start) {
+                Some(ClusteringBound::Inclusive(key) | ClusteringBound::Exclusive(key)) => {
+                    Some(key.clone())
+                }
+                _ => None,
+            };
+            (first, Vec::new())
+        }
+        Rows::Static | Rows::Partition => (None, Vec::new()),
+    };
+    Ok(Subject { first, ranges: if reads { ranges } else { Vec::new() } })
+}
+
+/// What has to be read: the statements' rows; or, with conditions on static columns only,
+/// any row, to tell a partition without static values from none.
 /// (ScyllaDB, cas_request.cc, read_command.)
-fn read_spec<'p>(
-    items: impl Iterator<Item = (&'p ModifyPlan, &'p Option<ClusteringKey>)>,
-    now: i64,
-) -> ReadSpec {
-    let mut keys: Vec<ClusteringKey> = items
-        .filter(|(plan, _)| plan.is_conditional() && !plan.has_only_static_conditions())
-        .filter_map(|(_, row)| row.clone())
-        .collect();
-    if keys.is_empty() {
+fn read_spec(subjects: &[Subject], now: i64) -> ReadSpec {
+    let mut ranges: Vec<ClusteringRange> =
+        subjects.iter().flat_map(|subject| subject.ranges.iter().cloned()).collect();
+    if ranges.is_empty() {
         return ReadSpec { limit: 1, ..ReadSpec::all(now) };
     }
-    keys.sort();
-    keys.dedup();
-    ReadSpec {
-        ranges: keys.into_iter().map(ClusteringRange::prefix).collect(),
-        ..ReadSpec::all(now)
-    }
+    let key = |range: &ClusteringRange| match &range.start {
+        ClusteringBound::Inclusive(key) => key.clone(),
+        _ => ClusteringKey::default(),
+    };
+    ranges.sort_by_cached_key(key);
+    ranges.dedup();
+    ReadSpec { ranges, ..ReadSpec::all(now) }
 }
 
-/// ScyllaDB, cas_request.cc, find_old_row: the statement's own row if it was read; else,
-/// unless its conditions are on regular columns alone, the static row.
+/// The statement's own row if it was read; else the static row, unless the statement asks
+/// whether its row exists. (ScyllaDB, cas_request.cc, find_old_row, and
+/// update_parameters.cc: a partition of which something was found has a static row, if
+/// only of nulls, where the table has static columns.)
 fn old_row<'v>(
     plan: &ModifyPlan,
-    row: Option<&ClusteringKey>,
+    first: Option<&ClusteringKey>,
     view: Option<&'v PartitionView>,
 ) -> Option<OldRow<'v>> {
-    let view = view?;
-    if let Some(key) = row
+    let view = view.filter(|view| view.has_static || !view.rows.is_empty())?;
+    if let Some(key) = first
         && let Some(found) = view.rows.iter().find(|r| r.key == *key)
-        && !(plan.is_conditional() && plan.has_only_static_conditions())
     {
         return Some(OldRow { view, row: Some(found) });
     }
-    let looks_at_static = match &plan.condition {
-        ConditionPlan::None => true,
-        ConditionPlan::NotExists | ConditionPlan::Exists => plan.has_only_static_conditions(),
-        ConditionPlan::Columns(conditions) => conditions.iter().any(|c| c.target.is_static),
-    };
-    looks_at_static.then_some(OldRow { view, row: None })
+    let asks_for_row = matches!(plan.condition, ConditionPlan::NotExists | ConditionPlan::Exists);
+    let has_static_row = !plan.clustering_types.is_empty()
+        && plan.table.columns.iter().any(|column| column.kind == ColumnKind::Static);
+    (has_static_row && (first.is_none() || !asks_for_row)).then_some(OldRow { view, row: None })
 }
 
 fn applies(plan: &ModifyPlan, old: Option<&OldRow<'_>>, bindings: Bindings<'_>) -> Result<bool> {

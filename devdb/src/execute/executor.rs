@@ -9,7 +9,7 @@ use super::conditional::{Item, check_consistency};
 use super::functions::FunctionContext;
 use super::mutations::WriteSet;
 use super::ranges::{full_keys, partition_keys};
-use super::timeuuid::TimeUuids;
+use super::timeuuid::{ListSequence, TimeUuids};
 use crate::cdc::Cdc;
 use crate::error::{CqlError, Result};
 use crate::faults::{self, BatchPart, Effects};
@@ -56,8 +56,9 @@ pub struct WriteParameters {
 
 impl Executor {
     /// Expressions of a statement with these values.
-    pub fn bindings<'a>(&'a self, values: &'a [Value]) -> Bindings<'a> {
-        Bindings { values, context: FunctionContext { clock: &self.clock, uuids: &self.uuids } }
+    pub fn bindings<'a>(&'a self, values: &'a [Value], lists: &'a ListSequence) -> Bindings<'a> {
+        let context = FunctionContext { clock: &self.clock, uuids: &self.uuids };
+        Bindings { values, context, lists }
     }
 
     /// Executes an INSERT, UPDATE or DELETE.

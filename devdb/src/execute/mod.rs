@@ -9,6 +9,7 @@ mod modify;
 mod mutations;
 mod numbers;
 mod paging;
+mod range_deletes;
 mod ranges;
 mod rows;
 mod select;
@@ -19,7 +20,7 @@ pub use conditional::Item;
 pub use describe::{Described, describe};
 pub use executor::{Executor, WriteParameters};
 pub(crate) use mutations::WriteSet;
-pub use timeuuid::TimeUuids;
+pub use timeuuid::{ListSequence, TimeUuids};
 
 #[cfg(test)]
 mod tests;

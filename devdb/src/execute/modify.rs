@@ -8,6 +8,7 @@ use super::bindings::Bindings;
 use super::executor::Executor;
 use super::mutations::WriteSet;
 use super::ranges::{clustering_ranges, full_keys, partition_keys};
+use super::timeuuid::ListSequence;
 use crate::error::{CqlError, Result};
 use crate::plan::{ModifyKind, ModifyPlan, Operation, Rows, Target, place, target_of};
 use crate::request::Value;
@@ -340,7 +341,7 @@ impl Executor {
                     return Ok(Some(ColumnValue::Atomic(time.cell(value))));
                 }
                 let elements = match value {
-                    Some(value) => self.elements(&target.cql_type, &value, time)?,
+                    Some(value) => self.elements(&target.cql_type, &value, time, bindings.lists)?,
                     None => Vec::new(),
                 };
                 Ok(Some(ColumnValue::Collection(CollectionCells {
@@ -349,14 +350,18 @@ impl Executor {
                 })))
             }
             Operation::Add(target, expression) => match given(expression)? {
-                Some(Some(value)) => cells(self.elements(&target.cql_type, &value, time)?),
+                Some(Some(value)) => {
+                    cells(self.elements(&target.cql_type, &value, time, bindings.lists)?)
+                }
                 _ => Ok(None),
             },
             Operation::Prepend(_, expression) => match given(expression)? {
                 Some(Some(value)) => {
                     let elements = collection::decode_sequence(&value)?;
-                    let keys = self.uuids.prepend_keys(&self.clock, elements.len());
-                    cells(keys.zip(elements.into_iter().map(|e| time.live(e))).collect())
+                    let keys =
+                        self.uuids.prepend_keys(time.timestamp, bindings.lists, elements.len())?;
+                    let live = elements.into_iter().map(|e| time.live(e));
+                    cells(keys.into_iter().zip(live).collect())
                 }
                 _ => Ok(None),
             },
@@ -402,6 +407,15 @@ impl Executor {
                 };
                 cells(vec![(cell_key, time.cell(value))])
             }
+            Operation::SetListCell(_, key, expression) => {
+                let Some(value) = given(expression)? else {
+                    return Ok(None);
+                };
+                let key = bindings
+                    .known(key, "list element key")?
+                    .ok_or_else(|| CqlError::invalid("Invalid null value for list index"))?;
+                cells(vec![(key, time.cell(value))])
+            }
             Operation::SetField(_, index, expression) => {
                 let Some(value) = given(expression)? else {
                     return Ok(None);
@@ -433,12 +447,19 @@ impl Executor {
     }
 
     /// The cells of a collection's elements, sorted by their keys.
-    fn elements(&self, ty: &CqlType, value: &Bytes, time: WriteTime) -> Result<Vec<(Bytes, Cell)>> {
+    fn elements(
+        &self,
+        ty: &CqlType,
+        value: &Bytes,
+        time: WriteTime,
+        lists: &ListSequence,
+    ) -> Result<Vec<(Bytes, Cell)>> {
         let mut cells: Vec<(Bytes, Cell)> = match ty {
             CqlType::List { .. } => {
                 let elements = collection::decode_sequence(value)?;
-                let keys = self.uuids.append_keys(&self.clock, elements.len());
-                return Ok(keys.zip(elements.into_iter().map(|e| time.live(e))).collect());
+                let keys = self.uuids.append_keys(time.timestamp, lists, elements.len())?;
+                let live = elements.into_iter().map(|e| time.live(e));
+                return Ok(keys.into_iter().zip(live).collect());
             }
             CqlType::Set { .. } => collection::decode_sequence(value)?
                 .into_iter()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::range_deletes::RangeDeletes;
 use crate::faults::Effects;
 use crate::schema::{PreimageMode, Table};
 use crate::store::element_key_type;
@@ -24,7 +25,7 @@ pub struct PartitionWrite {
     /// The partition.
     pub key: PartitionKey,
     partition_tombstone: Option<Tombstone>,
-    range_tombstones: Vec<(ClusteringRange, Tombstone)>,
+    range_tombstones: RangeDeletes,
     static_row: RowMutation,
     rows: Vec<(ClusteringKey, RowMutation)>,
 }
@@ -37,7 +38,7 @@ impl PartitionWrite {
 
     /// DELETE of a range of rows.
     pub fn delete_range(&mut self, range: ClusteringRange, tombstone: Tombstone) {
-        self.range_tombstones.push((range, tombstone));
+        self.range_tombstones.add(range, tombstone);
     }
 
     /// A write to a row.
@@ -72,7 +73,7 @@ impl PartitionWrite {
             table: table.id,
             key: self.key,
             partition_tombstone: self.partition_tombstone,
-            range_tombstones: self.range_tombstones,
+            range_tombstones: self.range_tombstones.into_vec(),
             static_columns: self.static_row.columns,
             rows,
         }
@@ -117,7 +118,7 @@ impl WriteSet {
                 log: log.cloned(),
                 key: key.clone(),
                 partition_tombstone: None,
-                range_tombstones: Vec::new(),
+                range_tombstones: RangeDeletes::default(),
                 static_row: RowMutation::default(),
                 rows: Vec::new(),
             });

@@ -337,7 +337,7 @@ fn tuple_slice(
 }
 
 /// Before or after all rows that have the prefix.
-fn position(bound: &ClusteringBound, is_start: bool) -> Option<(&[u8], bool)> {
+pub fn position(bound: &ClusteringBound, is_start: bool) -> Option<(&[u8], bool)> {
     match bound {
         ClusteringBound::Unbounded => None,
         ClusteringBound::Inclusive(key) => Some((&key.0, !is_start)),
@@ -345,7 +345,8 @@ fn position(bound: &ClusteringBound, is_start: bool) -> Option<(&[u8], bool)> {
     }
 }
 
-fn compare_positions(a: (&[u8], bool), b: (&[u8], bool)) -> Ordering {
+/// In clustering order.
+pub fn compare_positions(a: (&[u8], bool), b: (&[u8], bool)) -> Ordering {
     let side = |after: bool| if after { Ordering::Greater } else { Ordering::Less };
     if a.0 == b.0 {
         return a.1.cmp(&b.1);

@@ -1,18 +1,17 @@
 //! Version-1 UUIDs: made now, made of a time, and the keys of lists.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use uuid::Uuid;
 
+use crate::error::{CqlError, Result};
 use crate::store::Clock;
+use crate::store::mutation::Timestamp;
 
 /// 100 ns ticks between 1582-10-15 and 1970-01-01.
 const GREGORIAN_OFFSET: i64 = 0x01b2_1dd2_1381_4000;
-
-/// Ticks of 2010-01-01 since 1582: where ScyllaDB mirrors the times of prepended list
-/// elements, so that later ones sort before earlier ones.
-const PREPEND_REFERENCE: i64 = 1_262_304_000_000 * 10_000 + GREGORIAN_OFFSET;
 
 /// The least significant half of `minTimeuuid`: the smallest as ScyllaDB compares them.
 pub const MIN_NODE: u64 = 0x8080_8080_8080_8080;
@@ -79,20 +78,78 @@ impl TimeUuids {
         of_ticks(self.reserve(clock, 1), self.node)
     }
 
-    /// Keys for elements appended to a list, in their order.
-    pub fn append_keys(&self, clock: &Clock, count: usize) -> impl Iterator<Item = Bytes> {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        let first = self.reserve(clock, count.max(1));
-        let node = self.node;
-        (0..count).map(move |i| key(of_ticks(first + i, node)))
+    /// The key of a list's element: the write's timestamp, and the element's number among
+    /// those of the statement, or of the statements that count together.
+    ///
+    /// Source: ScyllaDB, utils/UUID_gen.hh, `get_time_UUID_bytes_from_micros_and_submicros`:
+    /// three bits of the number are ticks, fourteen the clock sequence. Timeuuids compare
+    /// their lower half as signed bytes, hence the flipped bit.
+    fn list_key(&self, timestamp: Timestamp, number: u32) -> Result<Bytes> {
+        if number >= MAX_LIST_NUMBER {
+            return Err(CqlError::invalid(
+                "Too many list values per single CQL statement or batch",
+            ));
+        }
+        let ticks = timestamp.wrapping_mul(10).wrapping_add(GREGORIAN_OFFSET);
+        let sequence = u64::from(number & 0x3fff ^ 0x80 | 0x8000);
+        let half = sequence << 48 | self.node & 0xffff_ffff_ffff;
+        let uuid = of_ticks(ticks.wrapping_add(i64::from(number >> 14)), half);
+        Ok(Bytes::copy_from_slice(uuid.as_bytes()))
     }
 
-    /// Keys for elements put before a list, in their order.
-    pub fn prepend_keys(&self, clock: &Clock, count: usize) -> impl Iterator<Item = Bytes> {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        let first = self.reserve(clock, count.max(1));
-        let node = self.node;
-        (0..count).rev().map(move |i| key(of_ticks(2 * PREPEND_REFERENCE - (first + i), node)))
+    /// Keys for elements appended to a list, in their order.
+    pub fn append_keys(
+        &self,
+        timestamp: Timestamp,
+        sequence: &ListSequence,
+        count: usize,
+    ) -> Result<Vec<Bytes>> {
+        let first = sequence.take(count)?;
+        (first..).take(count).map(|number| self.list_key(timestamp, number)).collect()
+    }
+
+    /// Keys for elements put before a list, in their order: their time is mirrored at 2010,
+    /// so that what is written later comes before. (ScyllaDB, cql3/lists.cc, `prepender`.)
+    pub fn prepend_keys(
+        &self,
+        timestamp: Timestamp,
+        sequence: &ListSequence,
+        count: usize,
+    ) -> Result<Vec<Bytes>> {
+        /// 2010-01-01, in microseconds since 1970.
+        const MIRROR: Timestamp = 1_262_304_000_000_000;
+        if timestamp <= MIRROR {
+            return Err(CqlError::invalid(
+                "List prepend custom timestamp must be greater than Jan 1 2010 00:00:00",
+            ));
+        }
+        let mirrored = MIRROR.saturating_sub(timestamp - MIRROR);
+        let taken = sequence.take(count)?;
+        let first = MAX_LIST_NUMBER.saturating_sub(taken + count as u32);
+        (first..).take(count).map(|number| self.list_key(mirrored, number)).collect()
+    }
+}
+
+/// Elements that the statements of one request may add to lists.
+const MAX_LIST_NUMBER: u32 = 1 << 17;
+
+/// Numbers the list elements that are written with one timestamp. A batch that comes as text
+/// counts through all its statements; in a BATCH frame each statement counts for itself.
+#[derive(Debug, Default)]
+pub struct ListSequence(Cell<u32>);
+
+impl ListSequence {
+    /// The first of so many numbers.
+    fn take(&self, count: usize) -> Result<u32> {
+        let first = self.0.get();
+        let next = u32::try_from(count).ok().and_then(|count| first.checked_add(count));
+        match next {
+            Some(next) if next <= MAX_LIST_NUMBER => {
+                self.0.set(next);
+                Ok(first)
+            }
+            _ => Err(CqlError::invalid("Too many list values per single CQL statement or batch")),
+        }
     }
 }
 
@@ -100,10 +157,6 @@ impl Default for TimeUuids {
     fn default() -> Self {
         Self::new()
     }
-}
-
-fn key(uuid: Uuid) -> Bytes {
-    Bytes::copy_from_slice(uuid.as_bytes())
 }
 
 #[cfg(test)]
@@ -118,18 +171,34 @@ mod tests {
         assert_eq!(millis_of(uuid), 1_436_838_000_123);
     }
 
+    fn sorted(keys: &[&Bytes]) -> Vec<Bytes> {
+        let mut sorted: Vec<Bytes> = keys.iter().map(|key| (*key).clone()).collect();
+        sorted.sort_by(|a, b| compare(&CqlType::Timeuuid, a, b));
+        sorted
+    }
+
     #[test]
     fn list_keys_keep_the_order_of_the_elements() {
-        let clock = Clock::new();
         let uuids = TimeUuids::new();
-        let appended: Vec<Bytes> = uuids.append_keys(&clock, 3).collect();
-        let later: Vec<Bytes> = uuids.append_keys(&clock, 2).collect();
-        let before: Vec<Bytes> = uuids.prepend_keys(&clock, 2).collect();
-        let first: Vec<Bytes> = uuids.prepend_keys(&clock, 2).collect();
+        let sequence = ListSequence::default();
+        const NOW: Timestamp = 1_700_000_000_000_000;
+        let appended = uuids.append_keys(NOW, &sequence, 300).unwrap();
+        let later = uuids.append_keys(NOW, &sequence, 2).unwrap();
+        let before = uuids.prepend_keys(NOW, &sequence, 300).unwrap();
+        let first = uuids.prepend_keys(NOW, &sequence, 2).unwrap();
         let expected: Vec<&Bytes> =
             first.iter().chain(&before).chain(&appended).chain(&later).collect();
-        let mut sorted = expected.clone();
-        sorted.sort_by(|a, b| compare(&CqlType::Timeuuid, a, b));
-        assert_eq!(sorted, expected);
+        assert!(sorted(&expected).iter().eq(expected));
+    }
+
+    #[test]
+    fn list_keys_are_the_same_for_the_same_time() {
+        let uuids = TimeUuids::new();
+        let keys = |timestamp| uuids.append_keys(timestamp, &ListSequence::default(), 2).unwrap();
+        assert_eq!(keys(5), keys(5));
+        assert!(keys(5)[1] != keys(5)[0]);
+        assert_eq!(sorted(&[&keys(6)[0], &keys(5)[0]]), [keys(5)[0].clone(), keys(6)[0].clone()]);
+        assert!(uuids.prepend_keys(5, &ListSequence::default(), 1).is_err());
+        assert!(uuids.append_keys(5, &ListSequence::default(), 200_000).is_err());
     }
 }

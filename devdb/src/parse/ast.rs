@@ -308,6 +308,8 @@ pub enum Assignment {
     Prepend { column: Ident, value: Term },
     /// `c[key] = term`.
     Element { column: Ident, key: Term, value: Term },
+    /// `c[SCYLLA_TIMEUUID_LIST_INDEX(key)] = term`: what replicators of CDC logs write.
+    ListCell { column: Ident, key: Term, value: Term },
     /// `c.field = term`.
     Field { column: Ident, field: Ident, value: Term },
 }

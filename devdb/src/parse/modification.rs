@@ -86,8 +86,13 @@ impl Cursor<'_> {
     fn assignment(&mut self) -> Result<Assignment, CqlError> {
         let column = self.identifier()?;
         if self.accept_sign("[") {
-            if self.is_word("scylla_timeuuid_list_index") {
-                return Err(CqlError::unsupported("SCYLLA_TIMEUUID_LIST_INDEX"));
+            if self.accept_word("scylla_timeuuid_list_index") {
+                self.expect_sign("(")?;
+                let key = self.term()?;
+                self.expect_sign(")")?;
+                self.expect_sign("]")?;
+                self.expect_sign("=")?;
+                return Ok(Assignment::ListCell { column, key, value: self.term()? });
             }
             let key = self.term()?;
             self.expect_sign("]")?;

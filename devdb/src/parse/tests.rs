@@ -106,7 +106,7 @@ fn markers_are_counted_in_order_of_appearance() {
 fn assignments_of_every_form() {
     let Statement::Update(update) = statement(
         "UPDATE t SET a = 1, b = b + [1], c = [1] + c, d = d - 3, e = e -3, f['k'] = 2, \
-         g.h = 3, i = now() WHERE k = 1",
+         l[SCYLLA_TIMEUUID_LIST_INDEX(?)] = 1, g.h = 3, i = now() WHERE k = 1",
     ) else {
         panic!("not an update")
     };
@@ -119,12 +119,23 @@ fn assignments_of_every_form() {
             Assignment::Subtract { column, value } => format!("{column} - {value}"),
             Assignment::Prepend { column, value } => format!("{value} + {column}"),
             Assignment::Element { column, key, value } => format!("{column}[{key}] = {value}"),
+            Assignment::ListCell { column, key, value } => format!("{column}[key {key}] = {value}"),
             Assignment::Field { column, field, value } => format!("{column}.{field} = {value}"),
         })
         .collect();
     assert_eq!(
         kinds,
-        ["a = 1", "b + [1]", "[1] + c", "d - 3", "e + -3", "f['k'] = 2", "g.h = 3", "i = now()"]
+        [
+            "a = 1",
+            "b + [1]",
+            "[1] + c",
+            "d - 3",
+            "e + -3",
+            "f['k'] = 2",
+            "l[key ?] = 1",
+            "g.h = 3",
+            "i = now()"
+        ]
     );
 }
 

@@ -27,6 +27,9 @@ impl Planner<'_> {
             Assignment::Element { column, key, value } => {
                 (column, format!("{column}[{key}] = {value}"))
             }
+            Assignment::ListCell { column, key, value } => {
+                (column, format!("{column}[SCYLLA_TIMEUUID_LIST_INDEX({key})] = {value}"))
+            }
             Assignment::Field { column, field, value } => {
                 (column, format!("{column}.{field} = {value}"))
             }
@@ -99,6 +102,18 @@ impl Planner<'_> {
                 let value_spec = inner(&spec, format!("value({name})"), value_type);
                 let key = self.term(key, &key_spec)?;
                 Ok(Operation::SetElement(target, key, self.term(value, &value_spec)?))
+            }
+            Assignment::ListCell { key, value, .. } => {
+                check_collection(column, &shown, "collection")?;
+                let CqlType::List { element, .. } = ty else {
+                    return Err(CqlError::invalid(format!(
+                        "Invalid operation ({shown}) for non list column {name}"
+                    )));
+                };
+                let key_spec = inner(&spec, format!("uuid_idx({name})"), &CqlType::Uuid);
+                let value_spec = inner(&spec, format!("value({name})"), element);
+                let key = self.term(key, &key_spec)?;
+                Ok(Operation::SetListCell(target, key, self.term(value, &value_spec)?))
             }
             Assignment::Field { field, value, .. } => {
                 let CqlType::Udt { definition, frozen } = ty else {

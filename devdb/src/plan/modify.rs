@@ -42,6 +42,9 @@ pub enum Operation {
     Subtract(Target, Expression),
     /// `m[key] = value`, `l[index] = value`.
     SetElement(Target, Expression, Expression),
+    /// `l[SCYLLA_TIMEUUID_LIST_INDEX(key)] = value`: the element with this key, whether it is
+    /// there or not.
+    SetListCell(Target, Expression, Expression),
     /// `u.field = value`: the field's index.
     SetField(Target, usize, Expression),
     /// `c = c ± value` of a counter.
@@ -63,6 +66,7 @@ impl Operation {
             | Operation::Prepend(target, _)
             | Operation::Subtract(target, _)
             | Operation::SetElement(target, _, _)
+            | Operation::SetListCell(target, _, _)
             | Operation::SetField(target, _, _)
             | Operation::Count(target, _, _)
             | Operation::Delete(target)
@@ -214,6 +218,16 @@ impl ModifyPlan {
     }
 }
 
+/// Whether conditions look at columns of a row, not of the partition.
+fn asks_for_regular(conditions: &Conditions, table: &Table) -> bool {
+    let is_regular =
+        |name: &str| table.column(name).is_some_and(|column| column.kind == ColumnKind::Regular);
+    match conditions {
+        Conditions::Columns(conditions) => conditions.iter().any(|c| is_regular(&c.column)),
+        _ => false,
+    }
+}
+
 impl Planner<'_> {
     fn enter_modified(&mut self, name: &crate::parse::ast::TableName) -> Result<Arc<Table>> {
         let table = self.enter(name)?;
@@ -283,11 +297,7 @@ impl Planner<'_> {
             }
             plan.operations.push(operation);
         }
-        self.place_where(
-            &mut plan,
-            &update.relations,
-            !matches!(update.conditions, Conditions::None),
-        )?;
+        self.place_where(&mut plan, &update.relations, &update.conditions)?;
         self.condition(&mut plan, &update.conditions)?;
         Ok(plan)
     }
@@ -302,11 +312,7 @@ impl Planner<'_> {
         for target in &delete.targets {
             plan.operations.push(self.delete_target(&table, target)?);
         }
-        self.place_where(
-            &mut plan,
-            &delete.relations,
-            !matches!(delete.conditions, Conditions::None),
-        )?;
+        self.place_where(&mut plan, &delete.relations, &delete.conditions)?;
         self.condition(&mut plan, &delete.conditions)?;
         Ok(plan)
     }
@@ -366,8 +372,9 @@ impl Planner<'_> {
         &mut self,
         plan: &mut ModifyPlan,
         relations: &[Relation],
-        conditional: bool,
+        conditions: &Conditions,
     ) -> Result<()> {
+        let conditional = !matches!(conditions, Conditions::None);
         let table = plan.table.clone();
         if relations.iter().any(|r| matches!(r, Relation::Token { .. })) {
             return Err(CqlError::invalid(format!(
@@ -404,15 +411,20 @@ impl Planner<'_> {
         let regular = plan.operations.iter().find(|o| !o.target().is_static);
         let only_static = !plan.operations.is_empty() && regular.is_none();
         plan.partition = keys;
-        if conditional && plan.partition.iter().any(KeyValues::is_in) {
-            return Err(CqlError::invalid(
-                "IN on the partition key is not supported with conditional updates",
-            ));
-        }
-        if conditional && clustering.has_in() {
-            return Err(CqlError::invalid(
-                "IN on the clustering key columns is not supported with conditional updates",
-            ));
+        let refused_in = if !conditional {
+            None
+        } else if plan.partition.iter().any(KeyValues::is_in) {
+            Some("partition key is")
+        } else if clustering.has_in() {
+            Some("clustering key columns is")
+        } else {
+            None
+        };
+        if let Some(what) = refused_in {
+            let kind = if plan.kind == ModifyKind::Delete { "deletions" } else { "updates" };
+            return Err(CqlError::invalid(format!(
+                "IN on the {what} not supported with conditional {kind}"
+            )));
         }
         let first_missing =
             || table.clustering().nth(fixed).map_or(String::new(), |c| c.name.clone());
@@ -431,19 +443,32 @@ impl Planner<'_> {
             };
             return Ok(());
         }
-        if only_static {
-            if clustering.is_none() {
-                plan.rows = Rows::Static;
-                return Ok(());
+        let looks_at_row = asks_for_regular(conditions, &table);
+        if conditional && plan.kind == ModifyKind::Delete && fixed < clustering_columns {
+            let refused = if !only_static && !clustering.is_none() {
+                Some("delete non static columns")
+            } else if only_static && looks_at_row {
+                Some("use IF condition on non static columns")
+            } else {
+                None
+            };
+            if let Some(what) = refused {
+                return Err(CqlError::invalid(format!(
+                    "DELETE statements must restrict all PRIMARY KEY columns with equality relations in order to {what}"
+                )));
             }
-            // A condition may look at a row while only static columns are written.
-            if !conditional {
+        }
+        // A condition may look at a row while only static columns are written.
+        if only_static && !looks_at_row {
+            if !clustering.is_none() {
                 let restricted = table.clustering().next().map_or("", |c| c.name.as_str());
                 return Err(CqlError::invalid(format!(
                     "Invalid restriction on clustering column {restricted} since the {} statement modifies only static columns",
                     kind_name(plan.kind)
                 )));
             }
+            plan.rows = Rows::Static;
+            return Ok(());
         }
         if fixed < clustering_columns {
             if slice && plan.kind == ModifyKind::Update {

@@ -60,8 +60,15 @@ impl Planner<'_> {
                             column.name, column.cql_type
                         )));
                     }
-                    let values = self.in_values(table, &column, values)?;
-                    singles.push(Single { column, test: FilterTest::In(values) });
+                    let test = match self.in_values(table, &column, values)? {
+                        // One value written out is no IN. (ScyllaDB, cql3/relation.cc.)
+                        KeyValues::Many(mut one) if one.len() == 1 => match one.pop() {
+                            Some(value) => FilterTest::Compare(Operator::Eq, value),
+                            None => FilterTest::In(KeyValues::Many(Vec::new())),
+                        },
+                        values => FilterTest::In(values),
+                    };
+                    singles.push(Single { column, test });
                 }
                 Relation::ColumnNotNull { column } => {
                     where_column(table, column)?;

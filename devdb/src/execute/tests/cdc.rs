@@ -120,3 +120,49 @@ fn a_new_generation_is_written_down() {
         node.rows("SELECT time, streams FROM system_distributed.cdc_streams_descriptions_v2");
     assert_eq!(streams.len(), 16);
 }
+
+#[test]
+fn range_deletions_of_a_batch_that_touch_are_one() {
+    let mut node = logged();
+    node.ok("BEGIN BATCH DELETE FROM t WHERE p = 1 AND c > 1 AND c < 5; \
+         DELETE FROM t WHERE p = 1 AND c >= 7 AND c <= 8; \
+         DELETE FROM t WHERE p = 1 AND c >= 3 AND c < 7; \
+         DELETE FROM t WHERE p = 1 AND c > 20; APPLY BATCH");
+    assert_eq!(
+        log(&mut node, 1),
+        [
+            "0 | 6 | null | 1 | 1 | null",
+            "1 | 7 | null | 1 | 8 | null",
+            "2 | 6 | null | 1 | 20 | null",
+            "3 | 7 | true | 1 | null | null",
+        ]
+    );
+}
+
+#[test]
+fn what_a_batch_deletes_again_has_no_postimage() {
+    let mut node = Node::with(&[
+        "CREATE TABLE t (p int, c int, v text, PRIMARY KEY (p, c)) WITH cdc = {'enabled': true, 'preimage': true, 'postimage': true}",
+    ]);
+    for (p, delete) in
+        [(1, "p = 1 AND c >= 1 AND c <= 2"), (2, "p = 2"), (3, "p = 3 AND c >= 2 AND c <= 3")]
+    {
+        node.ok(&format!(
+            "BEGIN BATCH INSERT INTO t (p, c, v) VALUES ({p}, 1, 'a'); DELETE FROM t WHERE {delete}; APPLY BATCH"
+        ));
+    }
+    assert_eq!(
+        log(&mut node, 1),
+        ["0 | 2 | null | 1 | 1 | a", "1 | 5 | null | 1 | 1 | null", "2 | 7 | true | 1 | 2 | null"]
+    );
+    assert_eq!(log(&mut node, 2), ["0 | 2 | null | 2 | 1 | a", "1 | 4 | true | 2 | null | null"]);
+    assert_eq!(
+        log(&mut node, 3),
+        [
+            "0 | 2 | null | 3 | 1 | a",
+            "1 | 5 | null | 3 | 2 | null",
+            "2 | 7 | null | 3 | 3 | null",
+            "3 | 9 | true | 3 | 1 | a",
+        ]
+    );
+}
