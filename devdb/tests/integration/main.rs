@@ -11,5 +11,6 @@ mod generations;
 mod journal;
 mod program;
 mod protocol;
+mod replication;
 mod schema;
 mod statements;
