@@ -12,7 +12,7 @@ use crate::engine::{Engine, EngineConfig};
 use crate::error::CqlError;
 use crate::faults::Faults;
 use crate::journal::{Fsync, Journal, JournalConfig, JournalError};
-use crate::wire::Server;
+use crate::wire::{FRAME_TIMEOUT, Server};
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +47,7 @@ pub struct Builder {
     data_dir: Option<PathBuf>,
     fsync: Fsync,
     snapshot_after: Option<u64>,
+    frame_timeout: Duration,
 }
 
 impl Default for Builder {
@@ -58,6 +59,7 @@ impl Default for Builder {
             data_dir: None,
             fsync: Fsync::default(),
             snapshot_after: None,
+            frame_timeout: FRAME_TIMEOUT,
         }
     }
 }
@@ -116,6 +118,13 @@ impl Builder {
         self
     }
 
+    /// How long a client may stop in the middle of a frame before its connection is closed;
+    /// 30 s by default. Nobody else gets the memory that is kept for the rest.
+    pub fn frame_timeout(mut self, timeout: Duration) -> Self {
+        self.frame_timeout = timeout;
+        self
+    }
+
     fn journal(&self) -> Option<JournalConfig> {
         let mut config = JournalConfig::new(self.data_dir.as_ref()?);
         config.fsync = self.fsync;
@@ -140,7 +149,7 @@ impl Builder {
             ip => ip,
         };
         let engine = self.engine().await?;
-        let runtime = serve(socket, address, &engine)?;
+        let runtime = serve(socket, address, &engine, self.frame_timeout)?;
         Ok(DevDb { address, engine, runtime: Some(runtime), builder: self })
     }
 
@@ -188,6 +197,7 @@ fn serve(
     socket: std::net::TcpListener,
     address: SocketAddr,
     engine: &Arc<Engine>,
+    frame_timeout: Duration,
 ) -> Result<Runtime, StartError> {
     // Threads of its own: a test's runtime may have one only, or be busy.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -200,7 +210,7 @@ fn serve(
         tokio::net::TcpListener::from_std(socket)
             .map_err(|source| StartError::Listen { address, source })?
     };
-    runtime.spawn(Server::new(listener, engine.clone()).run());
+    runtime.spawn(Server::new(listener, engine.clone(), frame_timeout).run());
     Ok(runtime)
 }
 
@@ -333,7 +343,7 @@ impl DevDb {
         } else {
             self.engine.forget_prepared();
         }
-        self.runtime = Some(serve(socket, address, &self.engine)?);
+        self.runtime = Some(serve(socket, address, &self.engine, self.builder.frame_timeout)?);
         Ok(())
     }
 }

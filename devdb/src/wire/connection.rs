@@ -1,6 +1,7 @@
 //! A client's connection: frames in, frames out, many requests at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
@@ -33,6 +34,9 @@ const READ_BUFFER: usize = 64 << 10;
 const LARGE_BODY: usize = 64 << 10;
 /// Responses are handed to the writer when this much of them is ready.
 const RESPONSE_BATCH: usize = 256 << 10;
+/// How long the rest of a frame that has begun may stay away: nobody else gets the memory
+/// that is kept for it.
+pub(crate) const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What all connections share.
 #[derive(Debug)]
@@ -40,6 +44,8 @@ pub(super) struct Shared {
     pub service: Service,
     /// Room for large bodies, in KiB.
     pub memory: Arc<Semaphore>,
+    /// How long a frame may stop half-way.
+    pub frame_timeout: Duration,
 }
 
 /// KiB for all large bodies at work: two of the largest.
@@ -49,7 +55,7 @@ struct Frame {
     header: Header,
     body: Bytes,
     /// Held until the request is answered.
-    _memory: Option<OwnedSemaphorePermit>,
+    memory: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a connection ends from this side.
@@ -136,10 +142,18 @@ impl Connection {
 
     async fn fill(&mut self, wanted: usize) -> Result<(), End> {
         self.buffer.reserve(wanted.clamp(4 << 10, READ_BUFFER));
-        match self.reader.read_buf(&mut self.buffer).await? {
-            0 => Err(End::Silent),
-            _ => Ok(()),
-        }
+        let begun = !self.buffer.is_empty();
+        let reading = self.reader.read_buf(&mut self.buffer);
+        let read = if begun {
+            let Ok(read) = tokio::time::timeout(self.shared.frame_timeout, reading).await else {
+                tracing::debug!("a client stopped in the middle of a frame");
+                return Err(End::Silent);
+            };
+            read?
+        } else {
+            reading.await?
+        };
+        if read == 0 { Err(End::Silent) } else { Ok(()) }
     }
 
     /// Waits for one frame, then takes all that have come with it.
@@ -153,6 +167,7 @@ impl Connection {
                     // A large one is waited for, but not while others wait for it.
                     if self.buffer.len() >= whole || (large && together.is_empty()) {
                         let frame = self.take(header).await?;
+                        self.outbox.room().await;
                         if let Some(frame) = self.answer_at_once(frame)? {
                             together.push(frame);
                         }
@@ -196,7 +211,7 @@ impl Connection {
             drop(memory.take());
             memory = Some(self.memory_for(length.max(header.length)).await?);
         }
-        Ok(Frame { header, body, _memory: memory })
+        Ok(Frame { header, body, memory })
     }
 
     async fn memory_for(&self, length: usize) -> Result<OwnedSemaphorePermit, End> {
@@ -268,6 +283,8 @@ impl Connection {
         let outbox = self.outbox.clone();
         let task = tokio::spawn(async move {
             loop {
+                // One who does not read misses changes rather than having them kept.
+                outbox.room().await;
                 match changes.recv().await {
                     Ok(change) => outbox.push(|out| envelope.schema_event(out, &change)),
                     Err(RecvError::Lagged(missed)) => {
@@ -286,7 +303,6 @@ impl Connection {
         if frames.is_empty() {
             return Ok(());
         }
-        self.outbox.room().await;
         let count = u32::try_from(frames.len()).unwrap_or(1).min(MAX_IN_FLIGHT);
         let permit =
             self.in_flight.clone().acquire_many_owned(count).await.map_err(|_| End::Silent)?;
@@ -296,10 +312,7 @@ impl Connection {
             state: self.state.clone(),
             extensions: self.extensions.unwrap_or_default(),
         };
-        tokio::spawn(async move {
-            worker.execute(frames).await;
-            drop(permit);
-        });
+        tokio::spawn(async move { worker.execute(frames, permit).await });
         Ok(())
     }
 }
@@ -323,10 +336,18 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    async fn execute(&self, frames: Vec<Frame>) {
+    /// `permit`: for as many requests as there are frames.
+    async fn execute(&self, frames: Vec<Frame>, mut permit: OwnedSemaphorePermit) {
         let mut out = BytesMut::new();
         let mut faulty = Vec::new();
+        let mut announced = self.outbox.announce();
         for frame in frames {
+            // What this task has made must not be what it waits for.
+            if out.len() > RESPONSE_BATCH || !self.outbox.has_room() {
+                self.push(&mut out).await;
+                announced.grow_to(0);
+            }
+            self.outbox.room().await;
             let envelope = Envelope {
                 version: frame.header.version,
                 stream: frame.header.stream,
@@ -337,19 +358,22 @@ impl Worker {
                     None => {
                         self.shared.service.answer(&envelope, &self.state, &request, &mut out);
                     }
-                    Some(action) => faulty.push((envelope, request, action)),
+                    Some(action) => faulty.push((envelope, request, action, frame.memory)),
                 },
                 Err(error) => envelope.error(&mut out, &error, None),
             }
-            if out.len() > RESPONSE_BATCH {
-                self.push(&mut out).await;
-            }
+            announced.grow_to(out.len());
         }
         self.push(&mut out).await;
-        // Each on its own: a delayed request delays no other.
-        for (envelope, request, action) in faulty {
+        drop(announced);
+        // Each on its own: a delayed request delays no other, but counts until it is answered.
+        for (envelope, request, action, memory) in faulty {
             let worker = self.clone();
-            tokio::spawn(async move { worker.execute_faulty(envelope, request, action).await });
+            let permit = permit.split(1);
+            tokio::spawn(async move {
+                worker.execute_faulty(envelope, request, action).await;
+                drop((permit, memory));
+            });
         }
     }
 

@@ -39,9 +39,13 @@ impl Worker {
             out.clear();
             envelope.error(out, error, consistency_of(request));
         };
-        let answer = |out: &mut BytesMut, request: &Request| {
-            self.shared.service.answer(&envelope, &self.state, request, out)
+        let mut announced = self.outbox.announce();
+        let mut answer = |out: &mut BytesMut, request: &Request| {
+            let is_result = self.shared.service.answer(&envelope, &self.state, request, out);
+            announced.grow_to(out.len());
+            is_result
         };
+        self.outbox.room().await;
         let mut effects = Effects::default();
         match action {
             FaultAction::Delay(time) => tokio::time::sleep(time).await,
@@ -87,6 +91,8 @@ impl Worker {
             }
             FaultAction::ClockOffset(micros) => engine.clock().set_offset_micros(micros),
         }
+        // The time that has passed may have filled it.
+        self.outbox.room().await;
         request.set_effects(effects);
         answer(&mut out, &request);
         self.push(&mut out).await;

@@ -13,4 +13,5 @@ mod response;
 mod server;
 mod service;
 
+pub(crate) use connection::FRAME_TIMEOUT;
 pub(crate) use server::Server;

@@ -23,7 +23,43 @@ enum State {
 #[derive(Debug)]
 struct Content {
     bytes: BytesMut,
+    /// Bytes of answers that are made but not here yet.
+    announced: usize,
+    /// Bytes that the writer has taken and the socket has not.
+    leaving: usize,
     state: State,
+}
+
+impl Content {
+    fn has_room(&self) -> bool {
+        let waiting = self.bytes.len() + self.announced + self.leaving;
+        waiting < HIGH_WATER || self.state != State::Open
+    }
+}
+
+/// Bytes of answers that count as waiting until they are pushed or given up.
+#[derive(Debug)]
+pub(super) struct Announced<'a> {
+    outbox: &'a Outbox,
+    length: usize,
+}
+
+impl Announced<'_> {
+    /// There are so many of them now.
+    pub(super) fn grow_to(&mut self, length: usize) {
+        let mut content = self.outbox.content.lock();
+        content.announced = (content.announced + length).saturating_sub(self.length);
+        self.length = length;
+    }
+}
+
+impl Drop for Announced<'_> {
+    fn drop(&mut self) {
+        if self.length > 0 {
+            self.grow_to(0);
+            self.outbox.emptied.notify_waiters();
+        }
+    }
 }
 
 /// The responses of a connection.
@@ -39,7 +75,12 @@ pub(super) struct Outbox {
 impl Outbox {
     pub(super) fn new() -> Self {
         Self {
-            content: Mutex::new(Content { bytes: BytesMut::new(), state: State::Open }),
+            content: Mutex::new(Content {
+                bytes: BytesMut::new(),
+                announced: 0,
+                leaving: 0,
+                state: State::Open,
+            }),
             filled: Notify::new(),
             emptied: Notify::new(),
             stop_reading: Notify::new(),
@@ -71,7 +112,7 @@ impl Outbox {
     pub(super) fn abort(&self) {
         self.content.lock().state = State::Aborted;
         self.filled.notify_one();
-        self.emptied.notify_one();
+        self.emptied.notify_waiters();
         self.stop_reading.notify_one();
         self.stop_writing.notify_one();
     }
@@ -81,17 +122,27 @@ impl Outbox {
         self.stop_reading.notified().await;
     }
 
-    /// Returns when there is room for more responses.
+    /// Whether one more response may be made.
+    pub(super) fn has_room(&self) -> bool {
+        self.content.lock().has_room()
+    }
+
+    /// Returns when there is room for more responses, or the connection ends. To be asked for
+    /// before each: a response that is made has to be kept.
     pub(super) async fn room(&self) {
         loop {
-            {
-                let content = self.content.lock();
-                if content.bytes.len() < HIGH_WATER || content.state != State::Open {
-                    return;
-                }
+            // Waiting begins before looking, so as not to miss what happens in between.
+            let emptied = self.emptied.notified();
+            if self.has_room() {
+                return;
             }
-            self.emptied.notified().await;
+            emptied.await;
         }
+    }
+
+    /// For answers that are being made: they take room before they are pushed.
+    pub(super) fn announce(&self) -> Announced<'_> {
+        Announced { outbox: self, length: 0 }
     }
 
     /// Writes what comes until the connection ends.
@@ -101,6 +152,7 @@ impl Outbox {
             let state = {
                 let mut content = self.content.lock();
                 std::mem::swap(&mut content.bytes, &mut batch);
+                content.leaving = batch.len();
                 content.state
             };
             if state == State::Aborted {
@@ -127,7 +179,8 @@ impl Outbox {
             } else {
                 batch.clear();
             }
-            self.emptied.notify_one();
+            self.content.lock().leaving = 0;
+            self.emptied.notify_waiters();
         }
     }
 }

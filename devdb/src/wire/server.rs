@@ -20,9 +20,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(listener: TcpListener, engine: Arc<Engine>) -> Self {
-        let shared =
-            Shared { service: Service::new(engine), memory: Arc::new(Semaphore::new(MEMORY_KIB)) };
+    pub(crate) fn new(listener: TcpListener, engine: Arc<Engine>, frame_timeout: Duration) -> Self {
+        let shared = Shared {
+            service: Service::new(engine),
+            memory: Arc::new(Semaphore::new(MEMORY_KIB)),
+            frame_timeout,
+        };
         Self { listener, shared: Arc::new(shared) }
     }
 

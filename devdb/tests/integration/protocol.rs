@@ -1,72 +1,9 @@
 //! The protocol byte by byte: refusals, garbage, and what must survive it.
 
-use std::time::Duration;
-
 use messina_devdb::DevDb;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt;
 
-struct Client(TcpStream);
-
-struct Frame {
-    version: u8,
-    stream: i16,
-    opcode: u8,
-    body: Vec<u8>,
-}
-
-impl Frame {
-    fn error(&self) -> (i32, String) {
-        assert_eq!(self.opcode, 0, "not an ERROR");
-        let code = i32::from_be_bytes(self.body[..4].try_into().unwrap());
-        (code, String::from_utf8_lossy(&self.body[6..]).into_owned())
-    }
-}
-
-impl Client {
-    async fn connect(node: &DevDb) -> Self {
-        Self(TcpStream::connect(node.addr()).await.unwrap())
-    }
-
-    async fn started(node: &DevDb) -> Self {
-        let mut client = Self::connect(node).await;
-        client.send(4, 0, 1, b"\0\x01\0\x0bCQL_VERSION\0\x053.0.0").await;
-        assert_eq!(client.receive().await.unwrap().opcode, 2);
-        client
-    }
-
-    async fn send(&mut self, version: u8, stream: i16, opcode: u8, body: &[u8]) {
-        let mut frame = vec![version, 0];
-        frame.extend(stream.to_be_bytes());
-        frame.push(opcode);
-        frame.extend((body.len() as u32).to_be_bytes());
-        frame.extend(body);
-        self.0.write_all(&frame).await.unwrap();
-    }
-
-    async fn query(&mut self, stream: i16, text: &str) {
-        let mut body = (text.len() as u32).to_be_bytes().to_vec();
-        body.extend(text.as_bytes());
-        body.extend(b"\0\x01\0");
-        self.send(4, stream, 7, &body).await;
-    }
-
-    /// The next frame; `None` when the node closed the connection.
-    async fn receive(&mut self) -> Option<Frame> {
-        let mut header = [0; 9];
-        let read = tokio::time::timeout(Duration::from_secs(10), self.0.read_exact(&mut header));
-        read.await.expect("no answer").ok()?;
-        let length = u32::from_be_bytes(header[5..].try_into().unwrap()) as usize;
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).await.ok()?;
-        Some(Frame {
-            version: header[0],
-            stream: i16::from_be_bytes([header[2], header[3]]),
-            opcode: header[4],
-            body,
-        })
-    }
-}
+use crate::raw::Client;
 
 #[tokio::test]
 async fn version_5_is_refused_in_a_version_4_frame() {

@@ -14,7 +14,7 @@ use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use tempfile::TempDir;
 
-use super::program::Program;
+use crate::process::Program;
 
 const KILLS: i32 = 100;
 const WRITERS: i32 = 4;

@@ -1,4 +1,3 @@
 //! Data that outlives a node and its process.
 mod kills;
-mod program;
 mod restarts;

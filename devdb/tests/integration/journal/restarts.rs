@@ -5,9 +5,9 @@ use std::time::Duration;
 use messina_devdb::{DevDb, Fsync, StartError};
 use tempfile::TempDir;
 
-use super::program::Program;
 use crate::cdc::{now, read_all, write};
 use crate::common::{Node, connect, start_from};
+use crate::process::Program;
 
 /// Restarts the node; the driver finds it again on its own.
 async fn restart(node: &mut Node) {

@@ -1,4 +1,4 @@
-//! The node as a process with a data directory.
+//! The node as a process of its own.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -15,6 +15,7 @@ pub struct Program {
 }
 
 impl Program {
+    /// With a data directory, and snapshots after little.
     pub fn command(directory: &Path) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_messina-devdb"));
         command.args(["--port", "0", "--vnodes", "1", "--fsync", "always"]);
@@ -22,10 +23,18 @@ impl Program {
         command
     }
 
-    /// Returns when it listens.
+    /// With a data directory; returns when it listens.
     pub fn start(directory: &Path) -> Self {
-        let mut child =
-            Self::command(directory).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::run(&mut Self::command(directory))
+    }
+
+    /// Without; returns when it listens.
+    pub fn in_memory() -> Self {
+        Self::run(Command::new(env!("CARGO_BIN_EXE_messina-devdb")).args(["--port", "0"]))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line
@@ -38,6 +47,19 @@ impl Program {
             panic!("it did not start: {line}{told}");
         };
         Self { child, address }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The most memory that it ever had, in bytes (proc_pid_status(5), `VmHWM`).
+    #[cfg(target_os = "linux")]
+    pub fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
     }
 
     pub async fn connect(&self) -> Session {
