@@ -2,8 +2,8 @@
 
 mod describe;
 mod generations;
+mod prepared;
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,6 +13,8 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
+pub use self::prepared::PreparedStatement;
+use self::prepared::PreparedStatements;
 use crate::cdc::Cdc;
 use crate::error::{CqlError, ErrorKind, Result};
 use crate::execute::{Executor, Item, ListSequence, TimeUuids, WriteParameters};
@@ -28,9 +30,6 @@ use crate::request::{
 use crate::schema::{self, Catalog, DdlContext, SchemaEdit, SharedCatalog};
 use crate::store::{Clock, Database, TableSize};
 use crate::system::{self, Identity};
-
-/// Prepared statements that are kept; a client whose statement went prepares it again.
-const MAX_PREPARED: usize = 10_000;
 
 /// How often expired data is looked for.
 const PURGE_INTERVAL: Duration = Duration::from_millis(100);
@@ -65,16 +64,6 @@ impl Default for EngineConfig {
     }
 }
 
-/// A statement that was prepared: its text, what PREPARE answers, and its plan.
-#[derive(Debug)]
-pub struct PreparedStatement {
-    /// What PREPARE answers.
-    pub info: PreparedInfo,
-    /// The text it was prepared from.
-    pub text: String,
-    planned: Planned,
-}
-
 /// The database: one node, in memory. All methods are synchronous and may be called
 /// from any thread.
 #[derive(Debug)]
@@ -85,7 +74,7 @@ pub struct Engine {
     ddl: Mutex<()>,
     pub(crate) executor: Executor,
     console: Console,
-    prepared: RwLock<HashMap<[u8; 16], Arc<PreparedStatement>>>,
+    prepared: RwLock<PreparedStatements>,
     schema_changes: broadcast::Sender<SchemaChange>,
 }
 
@@ -206,19 +195,14 @@ impl Engine {
             if !Arc::ptr_eq(&catalog, &self.catalog.load()) {
                 continue;
             }
-            if all.len() >= MAX_PREPARED
-                && let Some(victim) = all.keys().next().copied()
-            {
-                all.remove(&victim);
-            }
-            all.insert(id, prepared.clone());
+            all.insert(prepared.clone());
             return Ok(prepared);
         }
     }
 
     /// The statement prepared under this id; `None` asks the client to prepare again.
     pub fn prepared(&self, id: &[u8; 16]) -> Option<Arc<PreparedStatement>> {
-        self.prepared.read().get(id).cloned()
+        self.prepared.read().get(id)
     }
 
     /// Forgets all prepared statements, as a node does that was restarted.
@@ -478,7 +462,7 @@ impl Engine {
         if !changed.is_empty() {
             self.prepared
                 .write()
-                .retain(|_, p| !p.planned.tables.iter().any(|table| changed.contains(table)));
+                .retain(|p| !p.planned.tables.iter().any(|table| changed.contains(table)));
         }
         if !internal {
             self.describe(&edit.catalog, &edit)?;

@@ -13,6 +13,8 @@ pub mod request;
 pub mod schema;
 pub mod store;
 pub mod system;
+#[cfg(test)]
+mod testing;
 pub mod types;
 mod wire;
 

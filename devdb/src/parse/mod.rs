@@ -5,6 +5,8 @@ mod cursor;
 mod definition;
 mod describe;
 mod display;
+#[cfg(test)]
+mod fuzz;
 mod keywords;
 mod lexer;
 mod modification;

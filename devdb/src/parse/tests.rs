@@ -1,9 +1,8 @@
 //! The grammar as a whole: what parses, what does not and with which words.
 
-use proptest::prelude::*;
-
 use super::ast::*;
 use super::{parse_statement, parse_type};
+use crate::testing::STATEMENTS;
 
 fn statement(text: &str) -> Statement {
     match parse_statement(text) {
@@ -19,9 +18,6 @@ fn message(text: &str) -> String {
 fn integer(text: &str) -> Term {
     Term::Literal(Literal::Integer(text.into()))
 }
-
-/// Statements that a real server accepted, or refused only after parsing.
-const STATEMENTS: &str = include_str!("conformance_statements.txt");
 
 #[test]
 fn every_statement_that_scylladb_parsed_parses() {
@@ -243,28 +239,4 @@ fn nesting_has_a_limit() {
     assert!(parse_statement(&format!("SELECT {} FROM t", "f(".repeat(100_000))).is_err());
     let map = "{'a': ".repeat(100_000);
     assert!(parse_statement(&format!("CREATE KEYSPACE k WITH a = {map}")).is_err());
-}
-
-proptest! {
-    #[test]
-    fn any_text_gives_a_tree_or_an_error(text in "\\PC{0,80}") {
-        let _ = parse_statement(&text);
-        let _ = parse_type(&text);
-    }
-
-    #[test]
-    fn any_mixture_of_words_gives_a_tree_or_an_error(
-        words in prop::collection::vec(
-            prop::sample::select(STATEMENTS.split_whitespace().collect::<Vec<_>>()), 0..30)
-    ) {
-        let _ = parse_statement(&words.join(" "));
-    }
-
-    #[test]
-    fn a_statement_cut_anywhere_gives_a_tree_or_an_error(
-        text in prop::sample::select(STATEMENTS.lines().collect::<Vec<_>>()), cut in 0usize..400
-    ) {
-        let cut: String = text.chars().take(cut).collect();
-        let _ = parse_statement(&cut);
-    }
 }

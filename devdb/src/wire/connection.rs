@@ -16,6 +16,7 @@ use crate::error::CqlError;
 use crate::request::ClientState;
 
 use super::body::BodyReader;
+use super::compression::Compression;
 use super::extensions::{Extensions, negotiate};
 use super::frame::{BrokenFrame, HEADER_LENGTH, Header, Opcode};
 use super::outbox::Outbox;
@@ -317,12 +318,21 @@ impl Connection {
     }
 }
 
-fn decode(frame: &Frame, extensions: Extensions) -> Result<Request, CqlError> {
-    let body = frame.header.plain_body(frame.body.clone(), extensions.compression)?;
-    let mut body = BodyReader::new(body);
-    if frame.header.has_custom_payload() {
+/// A frame's body without compression and custom payload.
+pub(super) fn plain(
+    header: &Header,
+    body: Bytes,
+    compression: Compression,
+) -> Result<BodyReader, CqlError> {
+    let mut body = BodyReader::new(header.plain_body(body, compression)?);
+    if header.has_custom_payload() {
         body.skip_bytes_map()?;
     }
+    Ok(body)
+}
+
+fn decode(frame: &Frame, extensions: Extensions) -> Result<Request, CqlError> {
+    let mut body = plain(&frame.header, frame.body.clone(), extensions.compression)?;
     Request::decode(frame.header.opcode()?, &mut body, extensions)
 }
 

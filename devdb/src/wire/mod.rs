@@ -7,6 +7,8 @@ mod connection;
 mod extensions;
 mod faulty;
 mod frame;
+#[cfg(test)]
+mod fuzz;
 mod outbox;
 mod request;
 mod response;

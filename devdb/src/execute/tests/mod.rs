@@ -5,6 +5,7 @@ mod clustering;
 mod collections;
 mod conditions;
 mod ddl;
+mod fuzz;
 mod lists;
 mod node;
 mod outbox;

@@ -126,3 +126,18 @@ fn batch_frames_mix_texts_and_prepared_statements() {
     let refused = engine.batch(&mut node.state, &batch).unwrap_err();
     assert_eq!(refused.kind, crate::error::ErrorKind::Unprepared { id: [0; 16] });
 }
+
+#[test]
+fn long_statements_are_not_kept_without_end() {
+    let node = Node::with(&["CREATE TABLE t (p int PRIMARY KEY)"]);
+    let long = "x".repeat(1 << 20);
+    let ids: Vec<[u8; 16]> = (0..70)
+        .map(|n| {
+            let text = format!("SELECT p FROM t WHERE p = {n} /* {long} */");
+            node.engine.prepare(&node.state, &text).unwrap().info.id
+        })
+        .collect();
+    let kept = ids.iter().filter(|id| node.engine.prepared(id).is_some()).count();
+    assert_eq!(kept, 63);
+    assert!(node.engine.prepared(ids.last().unwrap()).is_some());
+}
