@@ -8,13 +8,15 @@ use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
 
 use crate::consumer::progress::{Millis, Progress, StreamId};
+use crate::consumer::slice::Slice;
 use crate::store::{DatabaseError, EventStore};
 use crate::time::now_micros;
 
-/// Reads and stores one group's progress.
+/// Reads and stores the progress of one slice of a group.
 pub(crate) struct Checkpoints {
     store: EventStore,
     group: String,
+    slice: i32,
     save: PreparedStatement,
     forget: PreparedStatement,
     /// What is stored already, so that only changes are written.
@@ -51,27 +53,34 @@ impl Found {
 }
 
 impl Checkpoints {
-    pub(crate) async fn prepare(store: EventStore, group: &str) -> Result<Self, DatabaseError> {
+    pub(crate) async fn prepare(
+        store: EventStore,
+        group: &str,
+        slice: Slice,
+    ) -> Result<Self, DatabaseError> {
         let keyspace = store.keyspace();
         let session = store.session();
         let save = prepare(
             session,
             format!(
                 "INSERT INTO {keyspace}.consumer_checkpoints \
-                 (group_name, stream_id, generation, position, updated_at) VALUES (?, ?, ?, ?, ?)"
+                 (group_name, slice, stream_id, generation, position, updated_at) \
+                 VALUES (?, ?, ?, ?, ?, ?)"
             ),
         )
         .await?;
         let forget = prepare(
             session,
             format!(
-                "DELETE FROM {keyspace}.consumer_checkpoints WHERE group_name = ? AND stream_id = ?"
+                "DELETE FROM {keyspace}.consumer_checkpoints \
+                 WHERE group_name = ? AND slice = ? AND stream_id = ?"
             ),
         )
         .await?;
         Ok(Self {
             store,
             group: group.to_owned(),
+            slice: i32::from(slice.index()),
             save,
             forget,
             stored: tokio::sync::Mutex::default(),
@@ -111,12 +120,14 @@ impl Checkpoints {
         let mut read = prepare(
             session,
             format!(
-                "SELECT stream_id, generation, position FROM {keyspace}.consumer_checkpoints WHERE group_name = ?"
+                "SELECT stream_id, generation, position FROM {keyspace}.consumer_checkpoints \
+                 WHERE group_name = ? AND slice = ?"
             ),
         )
         .await?;
         read.set_is_idempotent(true);
-        let rows = session.execute_unpaged(&read, (&self.group,)).await?.into_rows_result()?;
+        let rows =
+            session.execute_unpaged(&read, (&self.group, self.slice)).await?.into_rows_result()?;
         let mut stored = self.stored.lock().await;
         stored.clear();
         for row in rows.rows::<(Vec<u8>, CqlTimestamp, CqlTimestamp)>()? {
@@ -146,6 +157,7 @@ impl Checkpoints {
             }
             let values = (
                 &self.group,
+                self.slice,
                 s.stream.to_be_bytes().to_vec(),
                 CqlTimestamp(s.generation),
                 CqlTimestamp(s.watermark),
@@ -162,7 +174,7 @@ impl Checkpoints {
             .collect();
         for stream in done {
             let id = stream.to_be_bytes().to_vec();
-            session.execute_unpaged(&self.forget, (&self.group, id)).await?;
+            session.execute_unpaged(&self.forget, (&self.group, self.slice, id)).await?;
             stored.remove(&stream);
         }
         Ok(())

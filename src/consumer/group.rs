@@ -9,13 +9,13 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::consumer::checkpoints::Checkpoints;
 use crate::consumer::error::GroupError;
 use crate::consumer::handler::EventHandler;
 use crate::consumer::lanes::Observer;
 use crate::consumer::progress::Progress;
 use crate::consumer::run::GroupContext;
 use crate::consumer::settings::GroupSettings;
+use crate::consumer::slice::Slice;
 use crate::consumer::status::{Counters, GroupState, GroupStatus};
 use crate::event::EventEnvelope;
 use crate::store::{Backoff, EventStore};
@@ -106,9 +106,6 @@ impl GroupBuilder {
         if self.name.is_empty() {
             return Err(GroupError::Settings("a group needs a name".to_owned()));
         }
-        let checkpoints = Checkpoints::prepare(self.store.clone(), &self.name)
-            .await
-            .map_err(|source| GroupError::Checkpoints { group: self.name.clone(), source })?;
         let context = Arc::new(GroupContext {
             name: self.name,
             store: self.store,
@@ -116,7 +113,6 @@ impl GroupBuilder {
             settings: self.settings,
             observer: self.observer,
             counters: Arc::new(Counters::default()),
-            checkpoints,
             progress: Mutex::new(Arc::new(Progress::default())),
         });
         let stop = CancellationToken::new();
@@ -205,7 +201,7 @@ async fn supervise(context: Arc<GroupContext>, stop: CancellationToken) -> Resul
     loop {
         context.counters.set_state(GroupState::Running);
         let began = Instant::now();
-        let error = match context.run(&stop).await {
+        let error = match context.run(Slice::WHOLE, &stop).await {
             Ok(()) => {
                 context.counters.set_state(GroupState::Stopped);
                 return Ok(());

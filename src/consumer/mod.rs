@@ -21,6 +21,7 @@ mod progress;
 mod run;
 mod sequencer;
 mod settings;
+mod slice;
 mod status;
 mod sweep;
 
@@ -28,4 +29,5 @@ pub use error::GroupError;
 pub use group::{ConsumerGroup, GroupBuilder, RunningGroup};
 pub use handler::{EventHandler, Handled, HandlerError};
 pub use settings::GroupSettings;
+pub use slice::Slice;
 pub use status::{GroupState, GroupStatus};

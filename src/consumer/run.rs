@@ -16,6 +16,7 @@ use crate::consumer::log_start::first_readable;
 use crate::consumer::progress::{Millis, Progress};
 use crate::consumer::sequencer::Sequencer;
 use crate::consumer::settings::GroupSettings;
+use crate::consumer::slice::Slice;
 use crate::consumer::status::Counters;
 use crate::consumer::sweep::{Intake, Sweep};
 use crate::store::{DatabaseError, EventStore, is_transient};
@@ -32,7 +33,6 @@ pub(crate) struct GroupContext {
     pub(crate) settings: GroupSettings,
     pub(crate) observer: Option<Observer>,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) checkpoints: Checkpoints,
     /// Of the current run.
     pub(crate) progress: Mutex<Arc<Progress>>,
 }
@@ -53,10 +53,17 @@ impl GroupContext {
         first_readable(self.store.session(), wanted).await.map_err(|e| self.checkpoint_error(e))
     }
 
-    /// Runs until `stop`, then finishes what is in the lanes and stores the progress.
-    pub(crate) async fn run(&self, stop: &CancellationToken) -> Result<(), GroupError> {
+    /// Runs a slice until `stop`, then finishes what is in the lanes and stores the progress.
+    pub(crate) async fn run(
+        &self,
+        slice: Slice,
+        stop: &CancellationToken,
+    ) -> Result<(), GroupError> {
         let start = self.start().await?;
-        let found = self.checkpoints.load(start).await.map_err(|e| self.checkpoint_error(e))?;
+        let checkpoints = Checkpoints::prepare(self.store.clone(), &self.name, slice)
+            .await
+            .map_err(|e| self.checkpoint_error(e))?;
+        let found = checkpoints.load(start).await.map_err(|e| self.checkpoint_error(e))?;
         let progress = Arc::new(Progress::default());
         *self.progress.lock() = Arc::clone(&progress);
         let closing = CancellationToken::new();
@@ -70,6 +77,7 @@ impl GroupContext {
         });
         let intake = Arc::new(Intake {
             group: self.name.clone(),
+            slice,
             store: self.store.clone(),
             progress: Arc::clone(&progress),
             sequencer: Sequencer::new(found.oldest() * 1000, self.settings.safety_interval),
@@ -78,11 +86,11 @@ impl GroupContext {
             failure: Mutex::new(None),
         });
         let mut sweep = Sweep::start(Arc::clone(&intake), found, &self.settings).await?;
-        let result = self.watch(stop, &intake, &mut sweep, &mut tasks).await;
+        let result = self.watch(stop, &checkpoints, &intake, &mut sweep, &mut tasks).await;
         drop(sweep);
         closing.cancel();
         let drained = self.drain(&mut tasks, &progress).await;
-        let saved = self.checkpoints.save(&progress).await.map_err(|e| self.checkpoint_error(e));
+        let saved = checkpoints.save(&progress).await.map_err(|e| self.checkpoint_error(e));
         result.and(drained).and(saved)
     }
 
@@ -90,6 +98,7 @@ impl GroupContext {
     async fn watch(
         &self,
         stop: &CancellationToken,
+        checkpoints: &Checkpoints,
         intake: &Intake,
         sweep: &mut Sweep,
         tasks: &mut JoinSet<Result<(), GroupError>>,
@@ -113,7 +122,7 @@ impl GroupContext {
                     if let Some(watermark) = intake.progress.watermark() {
                         intake.sequencer.forget_before(watermark * 1000);
                     }
-                    match self.checkpoints.save(&intake.progress).await {
+                    match checkpoints.save(&intake.progress).await {
                         Ok(()) => {}
                         Err(error) if is_transient(&error) => {
                             tracing::warn!(group = %self.name, %error, "progress not stored yet");

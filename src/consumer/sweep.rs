@@ -18,6 +18,7 @@ use crate::consumer::log_row::{LogEvent, event_of};
 use crate::consumer::progress::{Millis, Progress, StreamId};
 use crate::consumer::sequencer::Sequencer;
 use crate::consumer::settings::GroupSettings;
+use crate::consumer::slice::Slice;
 use crate::consumer::status::Counters;
 use crate::event::EventEnvelope;
 use crate::store::EventStore;
@@ -29,6 +30,8 @@ const POSITION_INTERVAL: Duration = Duration::from_millis(100);
 /// What rows go through on their way from the log to the lanes.
 pub(crate) struct Intake {
     pub(crate) group: String,
+    /// Events of other slices are someone else's.
+    pub(crate) slice: Slice,
     pub(crate) store: EventStore,
     pub(crate) progress: Arc<Progress>,
     pub(crate) sequencer: Sequencer,
@@ -45,6 +48,9 @@ impl Intake {
         let event = event_of(row)
             .map_err(|reason| GroupError::Row { group: self.group.clone(), reason })?;
         let Some(LogEvent { event, stream, time }) = event else { return Ok(()) };
+        if !self.slice.contains(event.aggregate_id) {
+            return Ok(());
+        }
         let sequenced = self.sequencer.sequence(&event, &self.store).await?;
         if !sequenced.is_new {
             Counters::add(&self.counters.duplicates, 1);
