@@ -18,6 +18,7 @@
 //!     ProjectionError, Schema,
 //! };
 //! use scylla::client::session_builder::SessionBuilder;
+//! use serde::Serialize;
 //!
 //! #[derive(Debug, Clone, DomainEvent)]
 //! enum CartEvent {
@@ -33,7 +34,7 @@
 //! #[error("the cart is full")]
 //! struct Full;
 //!
-//! #[derive(Default, Clone)]
+//! #[derive(Default, Clone, Serialize)]
 //! struct Cart {
 //!     items: i32,
 //! }
@@ -106,6 +107,7 @@
 //! | [`projection`] | read models, and rebuilding them |
 //! | [`publisher`] | Redpanda and Kafka |
 //! | [`schema`] | migrations, and verification of what is deployed |
+//! | [`telemetry`] | the names of metrics |
 //! | [`testing`] | helpers for tests |
 #![deny(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -119,10 +121,11 @@ pub mod projection;
 pub mod publisher;
 pub mod schema;
 pub mod store;
+pub mod telemetry;
 pub mod testing;
 mod time;
 
-pub use aggregate::{Aggregate, Loaded};
+pub use aggregate::{Aggregate, CaptureState, Impact, Loaded};
 pub use command::{CommandError, CommandHandler, ConflictRetry, Reply};
 pub use event::{CorruptEvent, DomainEvent, EventEnvelope, Metadata, Payload, PayloadError};
 pub use ids::{AggregateId, CausationId, CommitId, CorrelationId, EventId};

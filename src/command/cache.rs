@@ -42,6 +42,7 @@ mod tests {
             version,
             last_committed_at: 0,
             last_write_time: 0,
+            last_commit: None,
         }
     }
 

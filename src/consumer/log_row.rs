@@ -58,6 +58,8 @@ pub(crate) fn event_of(mut row: CDCRow<'_>) -> Result<Option<LogEvent>, String> 
             Some(CqlValue::Timestamp(at)) => at.0,
             _ => return Err(missing("created_at")),
         },
+        state_before: text(&mut row, "state_before")?.map(Payload::from_json_text),
+        state_after: text(&mut row, "state_after")?.map(Payload::from_json_text),
     };
     Ok(Some(LogEvent { event, stream, time }))
 }

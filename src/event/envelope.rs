@@ -41,6 +41,12 @@ pub struct EventEnvelope<E = Payload> {
     pub previous_committed_at: Option<i64>,
     /// Wall-clock time of the command, ms since 1970.
     pub created_at: i64,
+    /// The aggregate's state before the event, as JSON, in envelopes from the outbox, of
+    /// aggregates that ask for it ([`CaptureState`](crate::CaptureState)); `event_store` does
+    /// not have it.
+    pub state_before: Option<Payload>,
+    /// The state after the event, as `state_before`.
+    pub state_after: Option<Payload>,
 }
 
 impl EventEnvelope<Payload> {
@@ -89,6 +95,8 @@ impl<P> EventEnvelope<P> {
             committed_at: self.committed_at,
             previous_committed_at: self.previous_committed_at,
             created_at: self.created_at,
+            state_before: self.state_before.clone(),
+            state_after: self.state_after.clone(),
         }
     }
 }

@@ -105,6 +105,8 @@ impl Commit {
                 committed_at: event.committed_at,
                 previous_committed_at: previous.replace(event.committed_at),
                 created_at: self.created_at,
+                state_before: None,
+                state_after: None,
             })
             .collect()
     }

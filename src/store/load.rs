@@ -102,6 +102,7 @@ impl EventStore {
             loaded.version = envelope.sequence_number;
             loaded.last_committed_at = envelope.committed_at;
             loaded.last_write_time = write_time;
+            loaded.last_commit = Some(envelope.commit_id);
             Ok(ControlFlow::Continue(()))
         })
         .await

@@ -135,6 +135,8 @@ impl EventRow<'_> {
                 .filter(|p| p.aggregate_id.0 == self.aggregate_id)
                 .map(|p| p.committed_at),
             created_at: self.created_at.ok_or_else(|| missing("created_at"))?.0,
+            state_before: None,
+            state_after: None,
         })
     }
 }

@@ -23,5 +23,7 @@ pub fn envelope(aggregate_type: &str, sequence_number: i64) -> EventEnvelope {
         committed_at: now,
         previous_committed_at: None,
         created_at: now / 1000,
+        state_before: None,
+        state_after: None,
     }
 }

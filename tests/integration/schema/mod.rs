@@ -19,9 +19,10 @@ async fn migrations_are_applied_once_and_then_verify() {
     let missing = schema.verify(&db.session).await.unwrap();
     assert_eq!(missing, [Difference::KeyspaceMissing { keyspace: db.keyspace.clone() }]);
     let applied = schema.apply(&db.session).await.unwrap();
-    assert_eq!(applied.migrations.len(), 3, "{applied:?}");
+    assert_eq!(applied.migrations.last().unwrap().0, "test", "{applied:?}");
+    assert!(applied.migrations.len() > 2, "{applied:?}");
     let again = schema.apply(&db.session).await.unwrap();
-    assert_eq!((again.migrations.len(), again.already), (0, 3));
+    assert_eq!((again.migrations.len(), again.already), (0, applied.migrations.len()));
     assert_eq!(schema.verify(&db.session).await.unwrap(), []);
 }
 

@@ -1,6 +1,7 @@
 //! A small domain: accounts that are opened, filled and emptied.
 
 use messina::{Aggregate, DomainEvent};
+use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, DomainEvent)]
 pub enum AccountEvent {
@@ -12,7 +13,7 @@ pub enum AccountEvent {
     Withdrawn { cents: i64, balance: i64 },
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum AccountCommand {
     Open {
         owner: String,
@@ -41,7 +42,7 @@ pub enum AccountError {
     Insufficient { balance: i64 },
 }
 
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     pub owner: Option<String>,
     pub balance: i64,

@@ -1,11 +1,12 @@
 //! What an order can be asked to do.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::domain::Item;
 
 /// A request to an order. Times come with the request, since decisions ask no clock.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum OrderCommand {
     /// Begins an order.
     Create {

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use messina::Aggregate;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::item::{MAX_ITEMS, check_quantity};
 use crate::domain::{Item, OrderCommand, OrderError, OrderEvent, Status, Summary};
 
 /// An order; before it is created there is nothing to it.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Order {
     placed: Option<Placed>,
 }
 
 /// An order that has been created.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Placed {
     /// Who ordered.
     pub customer_id: String,

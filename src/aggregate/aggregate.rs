@@ -1,15 +1,21 @@
-//! Aggregates: the unit of consistency. Decisions are pure functions of state and command.
+//! What the domain implements.
 
-use crate::event::{DomainEvent, EventEnvelope};
-use crate::ids::AggregateId;
+use serde::Serialize;
+
+use crate::aggregate::{CaptureState, Impact};
+use crate::event::{DomainEvent, Payload};
 
 /// A thing with a history and rules: an order, an account.
 ///
 /// `handle` decides, `apply` remembers. Neither does I/O, so both are tested without a
 /// database and may be run again when a concurrent writer was faster.
 ///
+/// The state is `Serialize`, since by default it is what a client is told
+/// ([`Aggregate::respond`]); for snapshots it is `Deserialize` as well.
+///
 /// ```
 /// use messina::{Aggregate, DomainEvent};
+/// use serde::Serialize;
 ///
 /// #[derive(Clone, Debug, DomainEvent)]
 /// enum DoorEvent { Opened, Closed }
@@ -21,7 +27,7 @@ use crate::ids::AggregateId;
 /// #[error("the door is already {0}")]
 /// struct Already(&'static str);
 ///
-/// #[derive(Default, Clone)]
+/// #[derive(Default, Clone, Serialize)]
 /// struct Door { open: bool }
 ///
 /// impl Aggregate for Door {
@@ -48,9 +54,14 @@ use crate::ids::AggregateId;
     message = "`{Self}` is not an aggregate",
     note = "implement `messina::Aggregate`: `handle` decides, `apply` remembers"
 )]
-pub trait Aggregate: Default + Clone + Send + Sync + 'static {
+pub trait Aggregate: Default + Clone + Serialize + Send + Sync + 'static {
     /// Stored in `aggregate_type`; stable.
     const TYPE: &'static str;
+    /// Which states go to the outbox with each event. None unless said otherwise.
+    const CAPTURE_STATE: CaptureState = CaptureState::None;
+    /// Version of the state's shape, stored with snapshots; those of another version are not
+    /// used. Raise it when a state that was stored before would be read wrongly.
+    const STATE_VERSION: i32 = 1;
     /// What it can be asked to do.
     type Command: Send + Sync;
     /// What can happen to it.
@@ -66,33 +77,22 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
 
     /// Takes an event into the state. Infallible: it has happened.
     fn apply(&mut self, event: &Self::Event);
-}
 
-/// An aggregate with its place in time, as loaded from `event_store`.
-#[derive(Debug, Clone)]
-pub struct Loaded<A> {
-    /// Which one.
-    pub id: AggregateId,
-    /// Its state after `version` events.
-    pub state: A,
-    /// Sequence number of its last event; 0: it has none yet.
-    pub version: i64,
-    /// `committed_at` of its last event, µs; 0 without events.
-    pub last_committed_at: i64,
-    /// Write timestamp of its last event, µs; 0 without events.
-    pub last_write_time: i64,
-}
-
-impl<A: Aggregate> Loaded<A> {
-    /// An aggregate without history.
-    pub fn new(id: AggregateId) -> Self {
-        Self { id, state: A::default(), version: 0, last_committed_at: 0, last_write_time: 0 }
+    /// What the client is told of a command that was carried out, as JSON; asked of the state
+    /// after its events. The state itself unless said otherwise. With an idempotency key it is
+    /// stored, and a repeat of the command gets this very text.
+    ///
+    /// # Errors
+    /// What does not turn into JSON; nothing is written then.
+    fn respond(&self, events: &[Self::Event]) -> Result<Payload, serde_json::Error> {
+        let _ = events;
+        Payload::of(self)
     }
 
-    /// Takes the next event in.
-    pub fn apply(&mut self, envelope: &EventEnvelope<A::Event>) {
-        self.state.apply(&envelope.event);
-        self.version = envelope.sequence_number;
-        self.last_committed_at = envelope.committed_at;
+    /// What the events touched besides the aggregate itself, for clients that keep what they
+    /// were told; asked of the state after the events. Nothing unless said otherwise.
+    fn impact(&self, events: &[Self::Event]) -> Impact {
+        let _ = events;
+        Impact::default()
     }
 }

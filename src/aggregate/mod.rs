@@ -1,0 +1,12 @@
+//! Aggregates: the unit of consistency. Decisions are pure functions of state and command.
+
+#[allow(clippy::module_inception)]
+mod aggregate;
+mod capture;
+mod impact;
+mod loaded;
+
+pub use aggregate::Aggregate;
+pub use capture::CaptureState;
+pub use impact::{Impact, Touched};
+pub use loaded::Loaded;
