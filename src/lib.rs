@@ -105,6 +105,7 @@
 //! | [`store`] | the append protocol, loading, scanning |
 //! | [`consumer`] | consumer groups: reading the log, order, retries, checkpoints |
 //! | [`projection`] | read models, and rebuilding them |
+//! | [`read_model`] | which tables queries read, also while they are rebuilt |
 //! | [`publisher`] | Redpanda and Kafka |
 //! | [`schema`] | migrations, and verification of what is deployed |
 //! | [`telemetry`] | the names of metrics |
@@ -119,6 +120,7 @@ pub mod event;
 pub mod ids;
 pub mod projection;
 pub mod publisher;
+pub mod read_model;
 pub mod schema;
 pub mod store;
 pub mod telemetry;

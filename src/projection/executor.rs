@@ -1,27 +1,41 @@
-//! Executes what projections collect.
+//! Executes what projections collect, event by event.
 
 use std::sync::Arc;
 
-use parking_lot::RwLock;
-use scylla::client::session::Session;
-use scylla::serialize::value::SerializeValue;
 use scylla::statement::Consistency;
 use scylla::statement::batch::{Batch, BatchType};
-use scylla::statement::prepared::PreparedStatement;
 
 use crate::event::EventEnvelope;
-use crate::projection::writes::{MAX_WRITES_PER_EVENT, Write, WriteKind, Writes};
+use crate::projection::collect::collect;
+use crate::projection::statements::{Values, WriteStatements, values};
 use crate::projection::{Projection, ProjectionError};
-use crate::store::{DatabaseError, EventStore};
+use crate::read_model::{VersionCache, Versions};
+use crate::store::{DatabaseError, EventStore, is_transient};
 
 /// Runs one projection's writes against one keyspace.
 pub(crate) struct Executor {
-    session: Arc<Session>,
-    keyspace: String,
+    store: EventStore,
     projection: Arc<dyn Projection>,
-    /// Statements by what they write: as many as the projection has kinds of writes, so a
-    /// walk over them is faster than a hash of their names.
-    prepared: RwLock<Vec<(Shape, PreparedStatement)>>,
+    targets: Targets,
+    versions: VersionCache,
+    statements: WriteStatements,
+}
+
+/// Which versions of the tables are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code)]
+pub(crate) enum Targets {
+    /// All that are to be kept up to date: the live group's.
+    All,
+    /// Those that no query reads: of who follows the log for a version being built.
+    Unread,
+}
+
+impl Targets {
+    fn of(self, versions: &Versions) -> Vec<i32> {
+        let wanted = |v: &i32| self == Targets::All || *v != versions.current;
+        versions.written().filter(wanted).collect()
+    }
 }
 
 /// Why an event was not executed.
@@ -31,76 +45,34 @@ pub(crate) enum ExecuteError {
     Projection(#[from] ProjectionError),
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// A version was dropped between the look at the versions and the write.
+    #[error("the read model's versions have changed meanwhile")]
+    Moved,
 }
 
-/// What a statement writes, without the values.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Shape {
-    table: &'static str,
-    kind: WriteKind,
-    keys: Vec<&'static str>,
-    columns: Vec<&'static str>,
-}
-
-impl Shape {
-    fn of(write: &Write) -> Self {
-        Self {
-            table: write.table,
-            kind: write.kind,
-            keys: write.keys.iter().map(|(name, _)| *name).collect(),
-            columns: write.columns.iter().map(|(name, _)| *name).collect(),
+impl ExecuteError {
+    /// Whether the same event may be executed a moment later.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            ExecuteError::Projection(_) => false,
+            ExecuteError::Database(error) => is_transient(error),
+            ExecuteError::Moved => true,
         }
-    }
-
-    fn fits(&self, write: &Write) -> bool {
-        self.table == write.table
-            && self.kind == write.kind
-            && self.keys.iter().eq(write.keys.iter().map(|(name, _)| name))
-            && self.columns.iter().eq(write.columns.iter().map(|(name, _)| name))
-    }
-
-    /// Its text; values are bound as [`values`] orders them.
-    fn cql(&self, keyspace: &str) -> String {
-        let table = self.table;
-        match self.kind {
-            WriteKind::Put => {
-                let names: Vec<&str> = self.keys.iter().chain(&self.columns).copied().collect();
-                let markers = vec!["?"; names.len()].join(", ");
-                format!(
-                    "INSERT INTO {keyspace}.{table} ({}) VALUES ({markers}) USING TIMESTAMP ?",
-                    names.join(", ")
-                )
-            }
-            WriteKind::Delete => {
-                let keys: Vec<String> =
-                    self.keys.iter().map(|name| format!("{name} = ?")).collect();
-                format!(
-                    "DELETE FROM {keyspace}.{table} USING TIMESTAMP ? WHERE {}",
-                    keys.join(" AND ")
-                )
-            }
-        }
-    }
-}
-
-type Values<'w> = Vec<&'w (dyn SerializeValue + Send + Sync)>;
-
-fn values<'w>(write: &'w Write, timestamp: &'w i64) -> Values<'w> {
-    let named = write.keys.iter().chain(&write.columns).map(|(_, value)| &**value as _);
-    let timestamp: &(dyn SerializeValue + Send + Sync) = timestamp;
-    match write.kind {
-        WriteKind::Put => named.chain([timestamp]).collect(),
-        WriteKind::Delete => [timestamp].into_iter().chain(named).collect(),
     }
 }
 
 impl Executor {
-    pub(crate) fn new(store: &EventStore, projection: Arc<dyn Projection>) -> Self {
+    pub(crate) fn new(
+        store: &EventStore,
+        projection: Arc<dyn Projection>,
+        targets: Targets,
+    ) -> Self {
         Self {
-            session: Arc::clone(store.session()),
-            keyspace: store.keyspace().to_owned(),
+            store: store.clone(),
+            versions: VersionCache::new(store.clone(), projection.name()),
             projection,
-            prepared: RwLock::default(),
+            targets,
+            statements: WriteStatements::new(store.clone()),
         }
     }
 
@@ -115,101 +87,53 @@ impl Executor {
 
     /// Executes what the projection makes of the event; how many writes that were.
     pub(crate) async fn execute(&self, event: &EventEnvelope) -> Result<usize, ExecuteError> {
-        let mut writes = Writes::default();
-        self.projection.handle_event(event, &mut writes)?;
-        self.check(&writes)?;
-        let timestamps: Vec<i64> = (event.committed_at..).take(writes.len()).collect();
-        let pairs: Vec<_> = writes.list.iter().zip(&timestamps).collect();
-        match pairs.as_slice() {
-            [] => {}
-            [(write, timestamp)] => {
-                let statement = self.statement(write).await?;
-                self.session
-                    .execute_unpaged(&statement, values(write, timestamp))
-                    .await
-                    .map_err(DatabaseError::from)?;
-            }
-            _ => {
-                // Unlogged: if it is cut short, the event comes again and completes it.
-                let mut batch = Batch::new(BatchType::Unlogged);
-                batch.set_consistency(Consistency::LocalQuorum);
-                batch.set_is_idempotent(true);
-                for (write, _) in &pairs {
-                    batch.append_statement(self.statement(write).await?);
-                }
-                let rows: Vec<Values<'_>> =
-                    pairs.iter().map(|(write, timestamp)| values(write, timestamp)).collect();
-                self.session.batch(&batch, rows).await.map_err(DatabaseError::from)?;
-            }
+        let writes = collect(&*self.projection, event)?;
+        if writes.is_empty() {
+            return Ok(0);
         }
-        Ok(writes.len())
+        // Looked at after the event has come: an event handled with an older view of the
+        // versions is older than the change, and a rebuild that waited for the change to be
+        // noticed finds it in event_store.
+        let versions = self.versions.get().await?;
+        let error = match self.write(event, &writes.list, &self.targets.of(&versions)).await {
+            Ok(()) => return Ok(writes.len()),
+            Err(error) if is_transient(&error) => return Err(error.into()),
+            Err(error) => error,
+        };
+        let now = self.versions.refresh().await?;
+        if now.revision == versions.revision {
+            return Err(error.into());
+        }
+        self.statements.keep_only(&self.targets.of(&now));
+        Err(ExecuteError::Moved)
     }
 
-    fn check(&self, writes: &Writes) -> Result<(), ProjectionError> {
-        let name = self.projection.name();
-        if writes.len() > MAX_WRITES_PER_EVENT {
-            return Err(ProjectionError::Refused(format!(
-                "projection {name} makes {} writes of one event, at most {MAX_WRITES_PER_EVENT} \
-                 have a timestamp of their own",
-                writes.len()
-            )));
+    async fn write(
+        &self,
+        event: &EventEnvelope,
+        writes: &[crate::projection::writes::Write],
+        versions: &[i32],
+    ) -> Result<(), DatabaseError> {
+        let timestamps: Vec<i64> = (event.committed_at..).take(writes.len()).collect();
+        if let ([write], [timestamp], [version]) = (writes, timestamps.as_slice(), versions) {
+            let statement = self.statements.get(write, *version).await?;
+            self.store.session().execute_unpaged(&statement, values(write, timestamp)).await?;
+            return Ok(());
         }
-        for write in &writes.list {
-            if !self.projection.tables().contains(&write.table) {
-                return Err(ProjectionError::Refused(format!(
-                    "projection {name} writes to {}, which is not among its tables()",
-                    write.table
-                )));
+        // Unlogged: if it is cut short, the event comes again and completes it.
+        let mut batch = Batch::new(BatchType::Unlogged);
+        batch.set_consistency(Consistency::LocalQuorum);
+        batch.set_is_idempotent(true);
+        let mut rows: Vec<Values<'_>> = Vec::with_capacity(writes.len() * versions.len());
+        for version in versions {
+            for (write, timestamp) in writes.iter().zip(&timestamps) {
+                batch.append_statement(self.statements.get(write, *version).await?);
+                rows.push(values(write, timestamp));
             }
-            if write.keys.is_empty() {
-                return Err(ProjectionError::Refused(format!(
-                    "projection {name} writes to {} without a key",
-                    write.table
-                )));
-            }
+        }
+        if !rows.is_empty() {
+            self.store.session().batch(&batch, rows).await?;
         }
         Ok(())
-    }
-
-    async fn statement(&self, write: &Write) -> Result<PreparedStatement, DatabaseError> {
-        let known = |list: &[(Shape, PreparedStatement)]| {
-            list.iter().find(|(shape, _)| shape.fits(write)).map(|(_, s)| s.clone())
-        };
-        if let Some(statement) = known(&self.prepared.read()) {
-            return Ok(statement);
-        }
-        let shape = Shape::of(write);
-        let mut statement = self.session.prepare(shape.cql(&self.keyspace)).await?;
-        statement.set_consistency(Consistency::LocalQuorum);
-        statement.set_is_idempotent(true);
-        let mut prepared = self.prepared.write();
-        if known(&prepared).is_none() {
-            prepared.push((shape, statement.clone()));
-        }
-        Ok(statement)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statements_carry_their_timestamp() {
-        let mut writes = Writes::default();
-        writes.put("orders").key("id", 1_i32).set("status", "new").set("total", 5_i64);
-        writes.delete("by_status").key("status", "new").key("id", 1_i32);
-        let shapes: Vec<String> =
-            writes.list.iter().map(|write| Shape::of(write).cql("k")).collect();
-        assert_eq!(
-            shapes,
-            [
-                "INSERT INTO k.orders (id, status, total) VALUES (?, ?, ?) USING TIMESTAMP ?",
-                "DELETE FROM k.by_status USING TIMESTAMP ? WHERE status = ? AND id = ?",
-            ]
-        );
-        assert_eq!(values(&writes.list[0], &7).len(), 4);
-        assert!(Shape::of(&writes.list[0]).fits(&writes.list[0]));
-        assert!(!Shape::of(&writes.list[0]).fits(&writes.list[1]));
     }
 }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use crate::consumer::{EventHandler, Handled, HandlerError};
 use crate::event::EventEnvelope;
 use crate::projection::Projection;
-use crate::projection::executor::{ExecuteError, Executor};
-use crate::store::{EventStore, is_transient};
+use crate::projection::executor::{Executor, Targets};
+use crate::store::EventStore;
 
 /// Runs a projection live: give it to a [`ConsumerGroup`](crate::consumer::ConsumerGroup).
 pub struct ProjectionHandler {
@@ -24,7 +24,7 @@ impl ProjectionHandler {
 
     /// As [`ProjectionHandler::new`], for a projection that is chosen at run time.
     pub fn shared(store: &EventStore, projection: Arc<dyn Projection>) -> Self {
-        Self { executor: Executor::new(store, projection) }
+        Self { executor: Executor::new(store, projection, Targets::All) }
     }
 }
 
@@ -43,11 +43,8 @@ impl EventHandler for ProjectionHandler {
     async fn handle(&self, event: &EventEnvelope) -> Result<Handled, HandlerError> {
         match self.executor.execute(event).await {
             Ok(_) => Ok(Handled::Done),
-            Err(ExecuteError::Database(error)) if is_transient(&error) => {
-                Err(HandlerError::retry(error))
-            }
-            Err(ExecuteError::Database(error)) => Err(HandlerError::poison(error)),
-            Err(ExecuteError::Projection(error)) => Err(HandlerError::poison(error)),
+            Err(error) if error.is_passing() => Err(HandlerError::retry(error)),
+            Err(error) => Err(HandlerError::poison(error)),
         }
     }
 }

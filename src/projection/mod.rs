@@ -1,10 +1,12 @@
 //! Projections: events in, rows of read models out.
 
+mod collect;
 mod executor;
 mod handler;
 #[allow(clippy::module_inception)]
 mod projection;
 mod rebuild;
+mod statements;
 mod writes;
 
 pub use handler::ProjectionHandler;

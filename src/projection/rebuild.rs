@@ -9,7 +9,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 
 use crate::event::EventEnvelope;
-use crate::projection::executor::{ExecuteError, Executor};
+use crate::projection::executor::{ExecuteError, Executor, Targets};
 use crate::projection::{Projection, ProjectionError};
 use crate::store::{
     Backoff, DatabaseError, EventStore, ScanPosition, StoreError, TokenRange, is_transient,
@@ -98,7 +98,7 @@ pub enum RebuildError {
 impl Rebuild {
     /// A rebuild of this projection's tables in the store's keyspace.
     pub fn new(store: EventStore, projection: Arc<dyn Projection>) -> Self {
-        let executor = Executor::new(&store, projection);
+        let executor = Executor::new(&store, projection, Targets::All);
         Self { store, executor, parallel: 4 }
     }
 
@@ -181,20 +181,20 @@ impl Rebuild {
         event: &EventEnvelope,
         totals: &Totals,
     ) -> Result<(), RebuildError> {
-        let writes = patiently(
-            || self.executor.execute(event),
-            |error| matches!(error, ExecuteError::Database(e) if is_transient(e)),
-        )
-        .await
-        .map_err(|error| match error {
-            ExecuteError::Database(error) => RebuildError::Write(error),
-            ExecuteError::Projection(source) => RebuildError::Projection {
-                aggregate_id: event.aggregate_id,
-                aggregate_type: event.aggregate_type.to_string(),
-                sequence_number: event.sequence_number,
-                source,
-            },
-        })?;
+        let writes = patiently(|| self.executor.execute(event), ExecuteError::is_passing)
+            .await
+            .map_err(|error| match error {
+                ExecuteError::Database(error) => RebuildError::Write(error),
+                ExecuteError::Moved => {
+                    RebuildError::Write(DatabaseError::Answer(error.to_string()))
+                }
+                ExecuteError::Projection(source) => RebuildError::Projection {
+                    aggregate_id: event.aggregate_id,
+                    aggregate_type: event.aggregate_type.to_string(),
+                    sequence_number: event.sequence_number,
+                    source,
+                },
+            })?;
         totals.events.fetch_add(1, Ordering::Relaxed);
         totals.writes.fetch_add(writes as u64, Ordering::Relaxed);
         Ok(())

@@ -163,7 +163,7 @@ async fn read(
 
 /// `system_schema.tables.extensions['cdc']`: a little-endian u32 count, then as many keys
 /// and values, each a little-endian u32 length and its text. Seen on ScyllaDB 5.1.
-fn decode_map(blob: &[u8]) -> Option<BTreeMap<String, String>> {
+pub(crate) fn decode_map(blob: &[u8]) -> Option<BTreeMap<String, String>> {
     fn number(rest: &mut &[u8]) -> Option<usize> {
         let (head, tail) = rest.split_first_chunk::<4>()?;
         *rest = tail;

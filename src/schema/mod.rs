@@ -9,5 +9,6 @@ mod migration;
 mod schema;
 
 pub use deployed::Difference;
+pub(crate) use deployed::decode_map;
 pub use migration::Migration;
 pub use schema::{Applied, Schema, SchemaError};
