@@ -34,4 +34,5 @@ pub(crate) const OWN: &[Migration] = &[
     Migration::new(2, "consumer_groups", include_str!("../../cql/0002_consumer_groups.cql")),
     Migration::new(3, "commands", include_str!("../../cql/0003_commands.cql")),
     Migration::new(4, "rebuild", include_str!("../../cql/0005_rebuild.cql")),
+    Migration::new(5, "handled_once", include_str!("../../cql/0006_handled_once.cql")),
 ];

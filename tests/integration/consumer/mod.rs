@@ -1,6 +1,7 @@
 //! Consumer groups.
 
 mod delivery;
+mod once;
 mod recorder;
 mod restarts;
 mod trouble;
