@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use messina::consumer::ConsumerGroup;
-use messina::publisher::{KafkaPublisher, KafkaSettings, PublisherError};
+use messina::publisher::{KafkaSettings, KafkaSink, Publisher, PublisherError};
 use messina::{AggregateId, CommandHandler, CorrelationId};
 
 use crate::support::{Account, AccountCommand, TestDb, TestKafka, quick, until};
@@ -14,7 +14,8 @@ async fn events_arrive_in_order_per_key_with_their_headers() {
     let db = TestDb::start().await;
     let store = db.store().await;
     let kafka = TestKafka::start("Account");
-    let publisher = KafkaPublisher::connect(KafkaSettings::new(&kafka.brokers)).await.unwrap();
+    let sink = KafkaSink::connect(KafkaSettings::new(&kafka.brokers)).await.unwrap();
+    let publisher = Publisher::new(sink);
     let group = ConsumerGroup::builder(store.clone(), "publisher", publisher)
         .settings(quick())
         .start()
@@ -62,7 +63,7 @@ async fn events_arrive_in_order_per_key_with_their_headers() {
 async fn a_broker_that_is_not_there_is_said_at_the_start() {
     let mut settings = KafkaSettings::new("127.0.0.1:1");
     settings.connect_timeout = Duration::from_millis(500);
-    let error = KafkaPublisher::connect(settings).await.unwrap_err();
+    let error = KafkaSink::connect(settings).await.unwrap_err();
     assert!(matches!(error, PublisherError::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
 }
@@ -70,7 +71,7 @@ async fn a_broker_that_is_not_there_is_said_at_the_start() {
 #[tokio::test]
 async fn an_option_that_librdkafka_does_not_know_is_refused() {
     let settings = KafkaSettings::new("127.0.0.1:1").option("no.such.option", "1");
-    let error = KafkaPublisher::connect(settings).await.unwrap_err();
+    let error = KafkaSink::connect(settings).await.unwrap_err();
     assert!(matches!(error, PublisherError::Settings(_)), "{error}");
     assert!(error.to_string().contains("no.such.option"), "{error}");
 }

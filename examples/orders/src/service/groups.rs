@@ -7,7 +7,7 @@ use messina::consumer::{
     ConsumerGroup, EventHandler, GroupError, GroupSettings, GroupStatus, RunningGroup,
 };
 use messina::projection::ProjectionHandler;
-use messina::publisher::{KafkaPublisher, KafkaSettings};
+use messina::publisher::{KafkaSettings, KafkaSink, Publisher};
 use messina::{EventEnvelope, EventStore, Projection};
 
 use crate::projections;
@@ -65,7 +65,7 @@ pub async fn start(
     let mut groups = Vec::new();
     for (place, name) in names.iter().enumerate() {
         groups.push(if name == PUBLISHER {
-            let publisher = KafkaPublisher::connect(kafka.clone()).await?;
+            let publisher = Publisher::new(KafkaSink::connect(kafka.clone()).await?);
             start_one(store, name, publisher, settings, place, observer.clone()).await?
         } else {
             let handler = ProjectionHandler::shared(store, projection(name)?);
