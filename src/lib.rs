@@ -113,6 +113,10 @@
 #![deny(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+// The derive's output names the crate, in the crate's own tests too.
+#[cfg(test)]
+extern crate self as messina;
+
 pub mod aggregate;
 pub mod command;
 pub mod consumer;
@@ -129,7 +133,9 @@ mod time;
 
 pub use aggregate::{Aggregate, CaptureState, Impact, Loaded};
 pub use command::{CommandError, CommandHandler, ConflictRetry, Reply};
-pub use event::{CorruptEvent, DomainEvent, EventEnvelope, Metadata, Payload, PayloadError};
+pub use event::{
+    CorruptEvent, DomainEvent, EventEnvelope, Metadata, Payload, PayloadError, Upcasters,
+};
 pub use ids::{AggregateId, CausationId, CommitId, CorrelationId, EventId};
 pub use messina_macros::DomainEvent;
 pub use projection::{Projection, ProjectionError};

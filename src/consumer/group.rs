@@ -17,6 +17,7 @@ use crate::consumer::run::GroupContext;
 use crate::consumer::settings::GroupSettings;
 use crate::consumer::slice::Slice;
 use crate::consumer::status::{Counters, GroupState, GroupStatus};
+use crate::consumer::upcasting::Upcasting;
 use crate::event::EventEnvelope;
 use crate::store::{Backoff, EventStore};
 
@@ -108,8 +109,8 @@ impl GroupBuilder {
         }
         let context = Arc::new(GroupContext {
             name: self.name,
+            handler: Upcasting::around(self.handler, self.store.upcasters()),
             store: self.store,
-            handler: self.handler,
             settings: self.settings,
             observer: self.observer,
             counters: Arc::new(Counters::default()),

@@ -17,6 +17,14 @@ pub trait EventHandler: Send + Sync + 'static {
         true
     }
 
+    /// Whether the handler takes events as they are stored and sees to upcasting itself, as
+    /// projections do: what they write of a split event is one batch. Otherwise the group
+    /// does it, and [`EventHandler::handle`] is called once for each of the parts.
+    #[doc(hidden)]
+    fn upcasts(&self) -> bool {
+        false
+    }
+
     /// Handles an event. It may come again: after a crash, after a repeated write. What
     /// comes again are an aggregate's last events, in their order.
     ///

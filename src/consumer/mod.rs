@@ -26,6 +26,7 @@ mod settings;
 mod slice;
 mod status;
 mod sweep;
+mod upcasting;
 
 pub use error::GroupError;
 pub use group::{ConsumerGroup, GroupBuilder, RunningGroup};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{CorruptEvent, DomainEvent, Metadata, Payload};
+use crate::event::{CorruptEvent, DomainEvent, Metadata, Payload, PayloadError};
 use crate::ids::{AggregateId, CausationId, CommitId, CorrelationId, EventId};
 
 /// An event with everything that is stored about it.
@@ -64,16 +64,20 @@ impl EventEnvelope<Payload> {
     /// # Errors
     /// As [`EventEnvelope::decode`].
     pub fn decode_event<E: DomainEvent>(&self) -> Result<E, CorruptEvent> {
-        E::from_payload(&self.event_type, self.event_version, &self.event).map_err(|source| {
-            CorruptEvent {
-                aggregate_id: self.aggregate_id,
-                aggregate_type: self.aggregate_type.to_string(),
-                sequence_number: self.sequence_number,
-                event_type: self.event_type.to_string(),
-                event_version: self.event_version,
-                source,
-            }
-        })
+        E::from_payload(&self.event_type, self.event_version, &self.event)
+            .map_err(|source| self.corrupt(source))
+    }
+
+    /// The error that names this event.
+    pub(crate) fn corrupt(&self, source: PayloadError) -> CorruptEvent {
+        CorruptEvent {
+            aggregate_id: self.aggregate_id,
+            aggregate_type: self.aggregate_type.to_string(),
+            sequence_number: self.sequence_number,
+            event_type: self.event_type.to_string(),
+            event_version: self.event_version,
+            source,
+        }
     }
 }
 

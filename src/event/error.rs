@@ -30,6 +30,16 @@ pub enum PayloadError {
         /// What serde found.
         source: serde_json::Error,
     },
+    /// A step from an earlier version fails.
+    #[error("event type {event_type:?} version {event_version} is not upcast: {reason}")]
+    Upcast {
+        /// Where the step begins.
+        event_type: String,
+        /// Where the step begins.
+        event_version: i32,
+        /// What it said.
+        reason: String,
+    },
     /// The event does not turn into JSON.
     #[error("event {event_type:?} does not serialize: {source}")]
     Encode {

@@ -1,16 +1,20 @@
 //! What a projection makes of an event, checked.
 
-use crate::event::EventEnvelope;
+use crate::event::{EventEnvelope, Upcasters};
 use crate::projection::writes::{MAX_WRITES_PER_EVENT, Writes};
 use crate::projection::{Projection, ProjectionError};
 
-/// The projection's writes of this event.
+/// The projection's writes of this event, as upcasters read it.
 pub(crate) fn collect(
     projection: &dyn Projection,
+    upcasters: &Upcasters,
     event: &EventEnvelope,
 ) -> Result<Writes, ProjectionError> {
     let mut writes = Writes::default();
-    projection.handle_event(event, &mut writes)?;
+    // Of a split event all writes count on: each has a timestamp of its own.
+    for part in upcasters.upcast(event)?.iter() {
+        projection.handle_event(part, &mut writes)?;
+    }
     check(projection, &writes)?;
     Ok(writes)
 }

@@ -87,7 +87,7 @@ impl Executor {
 
     /// Executes what the projection makes of the event; how many writes that were.
     pub(crate) async fn execute(&self, event: &EventEnvelope) -> Result<usize, ExecuteError> {
-        let writes = collect(&*self.projection, event)?;
+        let writes = collect(&*self.projection, self.store.upcasters(), event)?;
         if writes.is_empty() {
             return Ok(0);
         }

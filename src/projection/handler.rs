@@ -40,6 +40,10 @@ impl EventHandler for ProjectionHandler {
         self.executor.accepts(aggregate_type)
     }
 
+    fn upcasts(&self) -> bool {
+        true
+    }
+
     async fn handle(&self, event: &EventEnvelope) -> Result<Handled, HandlerError> {
         match self.executor.execute(event).await {
             Ok(_) => Ok(Handled::Done),

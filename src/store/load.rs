@@ -97,8 +97,9 @@ impl EventStore {
                     reason: format!("it is a {}, not a {}", envelope.aggregate_type, A::TYPE),
                 });
             }
-            let event = envelope.decode_event::<A::Event>()?;
-            loaded.state.apply(&event);
+            for part in self.upcasters.upcast(envelope)?.iter() {
+                loaded.state.apply(&part.decode_event::<A::Event>()?);
+            }
             loaded.version = envelope.sequence_number;
             loaded.last_committed_at = envelope.committed_at;
             loaded.last_write_time = write_time;

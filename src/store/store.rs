@@ -7,6 +7,7 @@ use std::time::Duration;
 use scylla::client::session::Session;
 
 use super::statements::Statements;
+use crate::event::Upcasters;
 use crate::schema::Schema;
 use crate::store::{DatabaseError, StoreError};
 
@@ -42,6 +43,7 @@ impl Default for StoreSettings {
 #[derive(Clone)]
 pub struct EventStore {
     pub(super) inner: Arc<Inner>,
+    pub(super) upcasters: Arc<Upcasters>,
 }
 
 pub(super) struct Inner {
@@ -86,7 +88,21 @@ impl EventStore {
             }
             statement.set_page_size(settings.page_size);
         }
-        Ok(Self { inner: Arc::new(Inner { session, keyspace, statements, settings }) })
+        let inner = Arc::new(Inner { session, keyspace, statements, settings });
+        Ok(Self { inner, upcasters: Arc::default() })
+    }
+
+    /// The store, reading through these upcasters: whatever is given it (command handlers,
+    /// consumer groups, projections, rebuilds) sees events of the past as those of today.
+    /// [`EventStore::events`] alone shows them as they are stored.
+    pub fn with_upcasters(mut self, upcasters: Upcasters) -> Self {
+        self.upcasters = Arc::new(upcasters);
+        self
+    }
+
+    /// The upcasters; none unless [`EventStore::with_upcasters`] was called.
+    pub fn upcasters(&self) -> &Arc<Upcasters> {
+        &self.upcasters
     }
 
     /// The keyspace.
