@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
@@ -14,7 +14,7 @@ use crate::consumer::handler::EventHandler;
 use crate::consumer::lanes::Observer;
 use crate::consumer::progress::Progress;
 use crate::consumer::run::GroupContext;
-use crate::consumer::settings::GroupSettings;
+use crate::consumer::settings::{GroupSettings, StartFrom, TailSettings};
 use crate::consumer::slice::Slice;
 use crate::consumer::status::{Counters, GroupState, GroupStatus};
 use crate::consumer::upcasting::Upcasting;
@@ -78,15 +78,15 @@ impl GroupBuilder {
         self
     }
 
-    /// See [`GroupSettings::sleep_interval`].
-    pub fn sleep_interval(mut self, interval: Duration) -> Self {
-        self.settings.sleep_interval = interval;
+    /// See [`GroupSettings::tail`].
+    pub fn tail(mut self, tail: impl Into<Option<TailSettings>>) -> Self {
+        self.settings.tail = tail.into();
         self
     }
 
     /// See [`GroupSettings::start_from`].
-    pub fn start_from(mut self, time: SystemTime) -> Self {
-        self.settings.start_from = Some(time);
+    pub fn start_from(mut self, start: StartFrom) -> Self {
+        self.settings.start_from = start;
         self
     }
 

@@ -64,11 +64,20 @@ impl Lanes {
         (Self { senders, hasher: RandomState::new() }, tasks)
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.senders.len()
+    }
+
+    /// The aggregate's lane.
+    pub(crate) fn lane_of(&self, id: AggregateId) -> usize {
+        self.hasher.hash_one(id) as usize % self.senders.len()
+    }
+
     /// Waits for room in the aggregate's lane. What is then sent is in the lane: there is
     /// no moment in which a cancelled caller has taken an event and not handed it on.
     pub(crate) async fn reserve(&self, id: AggregateId) -> Option<mpsc::Permit<'_, Job>> {
-        let lane = self.hasher.hash_one(id) as usize % self.senders.len();
-        self.senders[lane].reserve().await.ok()
+        self.senders[self.lane_of(id)].reserve().await.ok()
     }
 }
 

@@ -9,6 +9,7 @@ use crate::ids::{AggregateId, CausationId, CommitId, CorrelationId, EventId};
 use crate::store::parse_metadata;
 
 /// An event and where the log showed it.
+#[derive(Debug)]
 pub(crate) struct LogEvent {
     pub(crate) event: EventEnvelope,
     pub(crate) stream: StreamId,
@@ -18,10 +19,23 @@ pub(crate) struct LogEvent {
 /// Between 1582-10-15, where version 1 uuids count from, and 1970, in 100 ns.
 const GREGORIAN_OFFSET: u64 = 0x01B2_1DD2_1381_4000;
 
+/// Whose event a log row is and which, if it is one.
+pub(crate) fn identity_of(row: &CDCRow<'_>) -> Option<(AggregateId, i64)> {
+    if !is_event(row) {
+        return None;
+    }
+    let id = row.get_value("aggregate_id").as_ref()?.as_uuid()?;
+    Some((AggregateId(id), row.get_value("sequence_number").as_ref()?.as_bigint()?))
+}
+
+fn is_event(row: &CDCRow<'_>) -> bool {
+    matches!(row.operation, OperationType::RowInsert | OperationType::RowUpdate)
+}
+
 /// The event of a log row; `None` for rows that are none: images, which a reader ignores,
 /// and deletions, which only an operator makes.
 pub(crate) fn event_of(mut row: CDCRow<'_>) -> Result<Option<LogEvent>, String> {
-    if !matches!(row.operation, OperationType::RowInsert | OperationType::RowUpdate) {
+    if !is_event(&row) {
         return Ok(None);
     }
     let stream = row.stream_id.to_string();
@@ -64,9 +78,15 @@ pub(crate) fn event_of(mut row: CDCRow<'_>) -> Result<Option<LogEvent>, String> 
     Ok(Some(LogEvent { event, stream, time }))
 }
 
-fn time_of(id: uuid::Uuid) -> Option<Millis> {
+/// The moment that a `cdc$time` stands for.
+pub(crate) fn time_of(id: uuid::Uuid) -> Option<Millis> {
+    ticks_of(id).map(|ticks| ticks / 10_000)
+}
+
+/// A `cdc$time` as 100 ns since 1970.
+pub(crate) fn ticks_of(id: uuid::Uuid) -> Option<i64> {
     let (ticks, _) = id.get_timestamp()?.to_gregorian();
-    Millis::try_from(ticks.checked_sub(GREGORIAN_OFFSET)? / 10_000).ok()
+    i64::try_from(ticks.checked_sub(GREGORIAN_OFFSET)?).ok()
 }
 
 fn uuid(row: &mut CDCRow<'_>, column: &str) -> Result<Option<uuid::Uuid>, String> {

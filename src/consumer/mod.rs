@@ -1,7 +1,8 @@
 //! Consumer groups: independent followers of the outbox through its CDC log.
 //!
 //! ```text
-//! CDC log ── sweep      one scylla-cdc reader per group, a safety interval behind
+//! CDC log ── sweep      one scylla-cdc reader per group, a safety interval behind: completeness
+//!         └─ tail       one poller per process, close to now: latency, a hint only
 //!               ↓
 //!            sequencer  per aggregate: drops duplicates, closes gaps from event_store
 //!               ↓
@@ -14,9 +15,12 @@ mod checkpoints;
 mod error;
 mod group;
 mod handler;
+mod intake;
+mod join;
 mod lanes;
+mod log_query;
 mod log_row;
-mod log_start;
+mod log_streams;
 mod once;
 mod once_table;
 mod progress;
@@ -26,12 +30,13 @@ mod settings;
 mod slice;
 mod status;
 mod sweep;
+mod tail;
 mod upcasting;
 
 pub use error::GroupError;
 pub use group::{ConsumerGroup, GroupBuilder, RunningGroup};
 pub use handler::{EventHandler, Handled, HandlerError};
 pub use once::{Once, OnceError, OnceKey, Ran, Unconfirmed};
-pub use settings::GroupSettings;
+pub use settings::{GroupSettings, StartFrom, TailSettings};
 pub use slice::Slice;
 pub use status::{GroupState, GroupStatus};

@@ -29,16 +29,22 @@ struct State {
 #[derive(Debug)]
 struct Stream {
     generation: Millis,
-    /// Every row before this has been read.
-    position: Millis,
+    /// Every row before this has been read; `None`: the sweep has not come to this stream,
+    /// only the tail.
+    position: Option<Millis>,
     /// Rows read and not done: their time and ticket.
     open: BTreeSet<(Millis, u64)>,
 }
 
 impl Stream {
-    /// Every row before this is done.
-    fn watermark(&self) -> Millis {
-        self.open.first().map_or(self.position, |(time, _)| self.position.min(*time))
+    fn unswept() -> Self {
+        Self { generation: Millis::MAX, position: None, open: BTreeSet::new() }
+    }
+
+    /// Every row before this is done, as far as the sweep has come.
+    fn watermark(&self) -> Option<Millis> {
+        let position = self.position?;
+        Some(self.open.first().map_or(position, |(time, _)| position.min(*time)))
     }
 }
 
@@ -82,13 +88,16 @@ impl Progress {
     pub(crate) fn begin_stream(&self, stream: StreamId, position: Millis) {
         let mut state = self.state.lock();
         let generation = state.generation;
-        state.streams.insert(stream, Stream { generation, position, open: BTreeSet::new() });
+        // The tail may have been here before.
+        let stream = state.streams.entry(stream).or_insert_with(Stream::unswept);
+        stream.generation = generation;
+        stream.position = Some(position);
     }
 
     /// Every row of the stream before `position` has been read.
     pub(crate) fn advance(&self, stream: StreamId, position: Millis) {
         if let Some(stream) = self.state.lock().streams.get_mut(&stream) {
-            stream.position = stream.position.max(position);
+            stream.position = stream.position.map(|before| before.max(position));
         }
     }
 
@@ -98,13 +107,8 @@ impl Progress {
         let number = state.next_ticket;
         state.next_ticket += 1;
         state.in_flight += 1;
-        let generation = state.generation;
-        state
-            .streams
-            .entry(stream)
-            .or_insert_with(|| Stream { generation, position: time, open: BTreeSet::new() })
-            .open
-            .insert((time, number));
+        let entry = state.streams.entry(stream).or_insert_with(Stream::unswept);
+        entry.open.insert((time, number));
         Ticket { progress: Arc::clone(self), stream, time, number }
     }
 
@@ -116,7 +120,21 @@ impl Progress {
     /// Every row before this is done, in all streams; `None` before any is read.
     pub(crate) fn watermark(&self) -> Option<Millis> {
         let state = self.state.lock();
-        relevant(&state).map(|(_, stream)| stream.watermark()).min()
+        relevant(&state).filter_map(|(_, stream)| stream.watermark()).min()
+    }
+
+    /// How far the sweep has read each stream of the current generation.
+    pub(crate) fn positions(&self) -> HashMap<StreamId, Millis> {
+        let state = self.state.lock();
+        let current = state.streams.iter().filter(|(_, s)| s.generation == state.generation);
+        current.filter_map(|(id, s)| Some((*id, s.position?))).collect()
+    }
+
+    /// How far the sweep has read all streams; `None` before it reads any.
+    pub(crate) fn position(&self) -> Option<Millis> {
+        let state = self.state.lock();
+        let current = state.streams.values().filter(|s| s.generation == state.generation);
+        current.filter_map(|s| s.position).min()
     }
 
     /// What may be stored for each stream, and the current generation. Streams of earlier
@@ -124,14 +142,18 @@ impl Progress {
     pub(crate) fn snapshot(&self) -> (Vec<StreamProgress>, Millis) {
         let mut state = self.state.lock();
         let current = state.generation;
-        state.streams.retain(|_, s| s.generation >= current || !s.open.is_empty());
+        state
+            .streams
+            .retain(|_, s| !s.open.is_empty() || (s.position.is_some() && s.generation >= current));
         let progress = state
             .streams
             .iter()
-            .map(|(id, s)| StreamProgress {
-                stream: *id,
-                generation: s.generation,
-                watermark: s.watermark(),
+            .filter_map(|(id, s)| {
+                Some(StreamProgress {
+                    stream: *id,
+                    generation: s.generation,
+                    watermark: s.watermark()?,
+                })
             })
             .collect();
         (progress, current)
@@ -170,6 +192,23 @@ mod tests {
         assert_eq!(progress.watermark(), Some(100));
         event.done();
         assert_eq!(progress.watermark(), Some(100));
+    }
+
+    #[test]
+    fn what_the_tail_shows_of_a_stream_that_the_sweep_has_not_come_to_is_no_progress() {
+        let progress = Arc::new(Progress::default());
+        progress.begin_generation(1);
+        progress.begin_stream(7, 100);
+        let hint = progress.open(8, 300);
+        assert_eq!(progress.watermark(), Some(100));
+        assert_eq!(progress.snapshot().0.len(), 1);
+        progress.begin_generation(200);
+        progress.begin_stream(8, 200);
+        progress.advance(8, 400);
+        assert_eq!(progress.watermark(), Some(300), "it is not done");
+        hint.done();
+        assert_eq!(progress.watermark(), Some(400));
+        assert_eq!(progress.position(), Some(400));
     }
 
     #[test]

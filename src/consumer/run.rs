@@ -1,24 +1,28 @@
 //! One run of a group: from its checkpoints until it is stopped or something fails.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::consumer::checkpoints::Checkpoints;
 use crate::consumer::error::GroupError;
 use crate::consumer::handler::EventHandler;
+use crate::consumer::intake::Intake;
+use crate::consumer::join::Follower;
 use crate::consumer::lanes::{LaneContext, Lanes, Observer};
-use crate::consumer::log_start::first_readable;
+use crate::consumer::log_streams::LogStreams;
 use crate::consumer::progress::{Millis, Progress};
 use crate::consumer::sequencer::Sequencer;
-use crate::consumer::settings::GroupSettings;
+use crate::consumer::settings::{GroupSettings, StartFrom};
 use crate::consumer::slice::Slice;
 use crate::consumer::status::Counters;
-use crate::consumer::sweep::{Intake, Sweep};
+use crate::consumer::sweep::Sweep;
 use crate::store::{DatabaseError, EventStore, is_transient};
 use crate::time::now_micros;
 
@@ -45,12 +49,14 @@ impl GroupContext {
     /// Where the group begins if it is new.
     async fn start(&self) -> Result<Millis, GroupError> {
         let wanted = match self.settings.start_from {
-            Some(time) => time
+            StartFrom::Time(time) => time
                 .duration_since(std::time::UNIX_EPOCH)
                 .map_or(0, |since| since.as_millis() as Millis),
-            None => now_micros() / 1000 - LOG_TTL.as_millis() as Millis,
+            StartFrom::Now => now_micros() / 1000,
+            StartFrom::Beginning => now_micros() / 1000 - LOG_TTL.as_millis() as Millis,
         };
-        first_readable(self.store.session(), wanted).await.map_err(|e| self.checkpoint_error(e))
+        let streams = LogStreams::of(&self.store).await.map_err(|e| self.checkpoint_error(e))?;
+        streams.first_readable(wanted).await.map_err(|e| self.checkpoint_error(e))
     }
 
     /// Runs a slice until `stop`, then finishes what is in the lanes and stores the progress.
@@ -75,19 +81,26 @@ impl GroupContext {
             observer: self.observer.clone(),
             closing: closing.clone(),
         });
-        let intake = Arc::new(Intake {
-            group: self.name.clone(),
+        let sequencer =
+            Sequencer::new(found.oldest(), self.settings.safety_interval, lanes.count());
+        let intake = Arc::new(Intake::new(
+            self.name.clone(),
             slice,
-            store: self.store.clone(),
-            progress: Arc::clone(&progress),
-            sequencer: Sequencer::new(found.oldest() * 1000, self.settings.safety_interval),
-            counters: Arc::clone(&self.counters),
+            self.store.clone(),
+            Arc::clone(&progress),
+            sequencer,
+            Arc::clone(&self.counters),
             lanes,
-            failure: Mutex::new(None),
-        });
+        ));
         let mut sweep = Sweep::start(Arc::clone(&intake), found, &self.settings).await?;
+        let follower = self.settings.tail.clone().map(|tail| {
+            let follower = Follower::new(Arc::clone(&intake), self.settings.clone(), tail);
+            AbortOnDropHandle::new(tokio::spawn(follower.run()))
+        });
         let result = self.watch(stop, &checkpoints, &intake, &mut sweep, &mut tasks).await;
         drop(sweep);
+        drop(follower);
+        self.counters.following.store(false, Ordering::Relaxed);
         closing.cancel();
         let drained = self.drain(&mut tasks, &progress).await;
         let saved = checkpoints.save(&progress).await.map_err(|e| self.checkpoint_error(e));
@@ -119,9 +132,7 @@ impl GroupContext {
                     }));
                 }
                 _ = tick.tick() => {
-                    if let Some(watermark) = intake.progress.watermark() {
-                        intake.sequencer.forget_before(watermark * 1000);
-                    }
+                    intake.sequencer.swept(&intake.progress.positions()).await;
                     match checkpoints.save(&intake.progress).await {
                         Ok(()) => {}
                         Err(error) if is_transient(&error) => {

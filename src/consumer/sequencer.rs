@@ -1,127 +1,205 @@
-//! Puts each aggregate's events in order: drops what came before, fetches what is missing.
+//! Puts each aggregate's events in order: which have been let through, and what is missing.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::RwLock;
+use tokio::sync::{Mutex, MutexGuard};
 
+use crate::consumer::progress::{Millis, StreamId};
+use crate::consumer::settings::millis;
 use crate::event::EventEnvelope;
 use crate::ids::AggregateId;
-use crate::store::{EventStore, StoreError};
 
-/// A commit is written at most an append's deadline (10 s) after it was reserved, and
-/// written again no later. Within this margin an aggregate is remembered, and a row of the
-/// log may come late.
+/// A commit is written at most an append's deadline (10 s) after its events got their
+/// `committed_at`, and written again no later. For so long behind the sweep an aggregate is
+/// remembered.
 const MARGIN: Duration = Duration::from_secs(15);
 
-/// Per aggregate, what was let through last.
+/// Per aggregate, which events have been let through of those newer than the sweep's
+/// position (less a margin).
+///
+/// An event's *time* is that of its row in the log, which is its write time in
+/// `event_store`. What is not in memory and older than the sweep's position has been let
+/// through, by this run or an earlier one; what is not in memory and newer has not.
 #[derive(Debug)]
 pub(crate) struct Sequencer {
-    memory: Mutex<Memory>,
+    shards: Box<[Mutex<Shard>]>,
+    bounds: RwLock<Bounds>,
+    aggregates: AtomicUsize,
+}
+
+/// Part of the aggregates. Whoever holds it decides alone about them, and hands on what it
+/// lets through before it gives it back.
+#[derive(Debug, Default)]
+pub(crate) struct Shard {
+    last: HashMap<AggregateId, Last>,
+}
+
+/// The events of an aggregate that have been let through one after the other.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    first: i64,
+    last: i64,
+    /// Of the last.
+    time: Millis,
+    stream: StreamId,
 }
 
 #[derive(Debug)]
-struct Memory {
-    last: HashMap<AggregateId, Last>,
-    /// An aggregate that is not in `last` was let through up to its events committed before
-    /// this, by this run or an earlier one. µs since 1970.
-    horizon: i64,
+struct Bounds {
+    /// Before this everything was let through by earlier runs.
+    start: Bound,
+    /// By stream, once the sweep reads it. An aggregate whose stream is not among them is
+    /// of a generation that has ended or not begun.
+    streams: HashMap<StreamId, Bound>,
+    /// The smallest of all.
+    all: Bound,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Last {
-    sequence_number: i64,
-    committed_at: i64,
+struct Bound {
+    /// Aggregates whose last event is older are forgotten.
+    forget: Millis,
+    /// Unless in memory, events written at this time or later have not been let through.
+    since: Millis,
 }
 
 /// What to do with an event.
-#[derive(Debug, PartialEq)]
-enum Verdict {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Verdict {
+    /// It has been let through.
     Duplicate,
+    /// It is the aggregate's next.
     Next,
-    /// Events after this sequence number, committed at or after this time, come first.
+    /// It comes before what has been let through, and was not: it is later than anything
+    /// that order could wait for.
+    Overtaken,
+    /// Those after this sequence number come first.
     Gap {
+        /// The last that was let through.
         after: i64,
+    },
+    /// Those written at this time or later come first, if there are any.
+    Unknown {
+        /// µs since 1970.
         since: i64,
     },
 }
 
-/// An event's place found.
-#[derive(Debug)]
-pub(crate) struct Sequenced {
-    /// Missing events that come first, in order.
-    pub(crate) missing: Vec<EventEnvelope>,
-    /// Whether the event itself is new.
-    pub(crate) is_new: bool,
-}
-
 impl Sequencer {
-    /// A group begins at `start`, µs since 1970, and reads `safety_interval` behind now.
+    /// A run begins at `start` and sweeps `safety_interval` behind now.
     ///
     /// A row that became visible later than that was missed by the run before, so what an
     /// aggregate did shortly before `start` is looked up when its next event comes, and
     /// handled again. With a safety interval of the margin or more there are no such rows.
-    pub(crate) fn new(start: i64, safety_interval: Duration) -> Self {
-        let horizon = start - micros(MARGIN.saturating_sub(safety_interval));
-        Self { memory: Mutex::new(Memory { last: HashMap::new(), horizon }) }
-    }
-
-    /// Forgets aggregates whose last event is older: called with the group's watermark, so
-    /// that memory holds what a repeated write or a late row may still ask for.
-    pub(crate) fn forget_before(&self, watermark: i64) {
-        let mut memory = self.memory.lock();
-        let limit = watermark - micros(MARGIN);
-        if limit > memory.horizon {
-            memory.horizon = limit;
-            memory.last.retain(|_, last| last.committed_at >= limit);
-        }
-    }
-
-    /// Finds an event's place. The caller has one event of an aggregate at a time (they
-    /// share a stream), and gives the events on in the order they were sequenced.
-    pub(crate) async fn sequence(
-        &self,
-        event: &EventEnvelope,
-        store: &EventStore,
-    ) -> Result<Sequenced, StoreError> {
-        let missing = match self.judge(event) {
-            Verdict::Duplicate => return Ok(Sequenced { missing: Vec::new(), is_new: false }),
-            Verdict::Next => Vec::new(),
-            Verdict::Gap { after, since } => {
-                let mut events =
-                    store.events(event.aggregate_id, after, event.sequence_number - 1).await?;
-                events.retain(|e| e.committed_at >= since);
-                events
-            }
+    pub(crate) fn new(start: Millis, safety_interval: Duration, shards: usize) -> Self {
+        let start = Bound {
+            forget: start - millis(MARGIN),
+            since: start - millis(MARGIN.saturating_sub(safety_interval)),
         };
-        self.remember(event);
-        Ok(Sequenced { missing, is_new: true })
-    }
-
-    fn judge(&self, event: &EventEnvelope) -> Verdict {
-        let memory = self.memory.lock();
-        match memory.last.get(&event.aggregate_id) {
-            Some(last) if event.sequence_number <= last.sequence_number => Verdict::Duplicate,
-            Some(last) if event.sequence_number == last.sequence_number + 1 => Verdict::Next,
-            Some(last) => Verdict::Gap { after: last.sequence_number, since: i64::MIN },
-            None => match event.previous_committed_at {
-                Some(previous) if previous >= memory.horizon => {
-                    Verdict::Gap { after: 0, since: memory.horizon }
-                }
-                _ => Verdict::Next,
-            },
+        Self {
+            shards: (0..shards.max(1)).map(|_| Mutex::default()).collect(),
+            bounds: RwLock::new(Bounds { start, streams: HashMap::new(), all: start }),
+            aggregates: AtomicUsize::new(0),
         }
     }
 
-    fn remember(&self, event: &EventEnvelope) {
-        let last =
-            Last { sequence_number: event.sequence_number, committed_at: event.committed_at };
-        self.memory.lock().last.insert(event.aggregate_id, last);
+    /// How many aggregates are remembered, about.
+    pub(crate) fn aggregates(&self) -> usize {
+        self.aggregates.load(Ordering::Relaxed)
+    }
+
+    /// Forgets what is older than the sweep's positions, less the margin.
+    pub(crate) async fn swept(&self, positions: &HashMap<StreamId, Millis>) {
+        let Some(all) = positions.values().min() else { return };
+        {
+            let mut bounds = self.bounds.write();
+            let start = bounds.start;
+            let bound = |position: Millis| {
+                let forget = start.forget.max(position - millis(MARGIN));
+                Bound { forget, since: start.since.max(forget) }
+            };
+            // First the bounds, then the memory: whoever does not find an aggregate must not
+            // take it for one that was never let through.
+            bounds.all = bound(*all);
+            bounds.streams =
+                positions.iter().map(|(id, position)| (*id, bound(*position))).collect();
+        }
+        let mut aggregates = 0;
+        for shard in &self.shards {
+            // One that is in use is cleaned next time.
+            let Ok(mut shard) = shard.try_lock() else { continue };
+            let bounds = self.bounds.read();
+            shard.last.retain(|_, last| last.time >= bounds.of(last.stream).forget);
+            if shard.last.capacity() > 64 + 4 * shard.last.len() {
+                shard.last.shrink_to_fit();
+            }
+            aggregates += shard.last.len();
+        }
+        self.aggregates.store(aggregates, Ordering::Relaxed);
+    }
+
+    /// Takes the shard of a lane's aggregates, when it is free.
+    pub(crate) async fn shard(&self, lane: usize) -> MutexGuard<'_, Shard> {
+        self.shards[lane % self.shards.len()].lock().await
+    }
+
+    /// Finds an event's place. The caller holds the aggregate's shard.
+    pub(crate) fn judge(&self, shard: &Shard, event: &EventEnvelope, stream: StreamId) -> Verdict {
+        match shard.last.get(&event.aggregate_id) {
+            Some(known) if event.sequence_number < known.first => Verdict::Overtaken,
+            Some(known) if event.sequence_number <= known.last => Verdict::Duplicate,
+            Some(known) if event.sequence_number == known.last + 1 => Verdict::Next,
+            Some(known) => Verdict::Gap { after: known.last },
+            None => {
+                let bound = self.bounds.read().of(stream);
+                match event.previous_committed_at {
+                    // It was written at its `committed_at` or up to the deadline later.
+                    Some(previous) if previous / 1000 >= bound.forget => {
+                        Verdict::Unknown { since: bound.since.saturating_mul(1000) }
+                    }
+                    _ => Verdict::Next,
+                }
+            }
+        }
+    }
+
+    /// Notes that an event has been let through.
+    pub(crate) fn passed(
+        &self,
+        shard: &mut Shard,
+        event: &EventEnvelope,
+        stream: StreamId,
+        time: Millis,
+    ) {
+        let number = event.sequence_number;
+        let entry = shard.last.entry(event.aggregate_id).or_insert_with(|| {
+            self.aggregates.fetch_add(1, Ordering::Relaxed);
+            Last { first: number, last: number, time, stream }
+        });
+        // A gap's events carry the time of the row that showed it: later than their own.
+        entry.first = entry.first.min(number);
+        entry.last = entry.last.max(number);
+        entry.time = entry.time.max(time);
+        entry.stream = stream;
     }
 }
 
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+impl Shard {
+    /// Whether this event has been let through: quicker than to judge it.
+    pub(crate) fn has(&self, id: AggregateId, sequence_number: i64) -> bool {
+        self.last
+            .get(&id)
+            .is_some_and(|known| (known.first..=known.last).contains(&sequence_number))
+    }
+}
+
+impl Bounds {
+    fn of(&self, stream: StreamId) -> Bound {
+        self.streams.get(&stream).copied().unwrap_or(self.all)
+    }
 }
 
 #[cfg(test)]
@@ -129,65 +207,88 @@ mod tests {
     use super::*;
     use crate::testing::envelope;
 
-    const START: i64 = 1_000_000_000_000;
+    const START: Millis = 1_000_000_000;
+    const STREAM: StreamId = 7;
+    const SAFETY: Duration = Duration::from_secs(30);
 
-    fn event(sequence_number: i64, previous: Option<i64>) -> EventEnvelope {
+    fn event(sequence_number: i64, previous: Option<Millis>) -> EventEnvelope {
         let mut event = envelope("Order", sequence_number);
         event.aggregate_id = AggregateId(uuid::Uuid::nil());
-        event.committed_at = START + sequence_number * 100;
-        event.previous_committed_at = previous;
+        event.previous_committed_at = previous.map(|millis| millis * 1000);
         event
     }
 
-    #[test]
-    fn events_follow_each_other_and_come_once() {
-        let sequencer = Sequencer::new(START, Duration::ZERO);
+    async fn pass(sequencer: &Sequencer, event: &EventEnvelope, time: Millis) {
+        sequencer.passed(&mut *sequencer.shard(0).await, event, STREAM, time);
+    }
+
+    async fn judge(sequencer: &Sequencer, event: &EventEnvelope) -> Verdict {
+        sequencer.judge(&*sequencer.shard(0).await, event, STREAM)
+    }
+
+    #[tokio::test]
+    async fn events_follow_each_other_and_come_once() {
+        let sequencer = Sequencer::new(START, SAFETY, 1);
         for n in 1..=3 {
-            let event = event(n, (n > 1).then_some(START + (n - 1) * 100));
-            assert_eq!(sequencer.judge(&event), Verdict::Next);
-            sequencer.remember(&event);
-            assert_eq!(sequencer.judge(&event), Verdict::Duplicate);
+            let event = event(n, (n > 1).then_some(START));
+            assert_eq!(judge(&sequencer, &event).await, Verdict::Next);
+            pass(&sequencer, &event, START + n).await;
+            assert_eq!(judge(&sequencer, &event).await, Verdict::Duplicate);
         }
-        assert_eq!(sequencer.judge(&event(1, None)), Verdict::Duplicate);
+        assert_eq!(judge(&sequencer, &event(1, None)).await, Verdict::Duplicate);
+        assert!(sequencer.shard(0).await.has(event(2, None).aggregate_id, 2));
+        assert!(!sequencer.shard(0).await.has(event(4, None).aggregate_id, 4));
     }
 
-    #[test]
-    fn a_hole_is_filled_from_where_it_begins() {
-        let sequencer = Sequencer::new(START, Duration::ZERO);
-        sequencer.remember(&event(2, None));
-        assert_eq!(sequencer.judge(&event(5, None)), Verdict::Gap { after: 2, since: i64::MIN });
+    #[tokio::test]
+    async fn a_hole_is_seen_where_it_begins() {
+        let sequencer = Sequencer::new(START, SAFETY, 1);
+        pass(&sequencer, &event(2, None), START).await;
+        assert_eq!(judge(&sequencer, &event(5, None)).await, Verdict::Gap { after: 2 });
     }
 
-    #[test]
-    fn an_aggregate_from_before_the_start_goes_on() {
-        let sequencer = Sequencer::new(START, Duration::ZERO);
-        let long_ago = START - micros(MARGIN) - 1;
-        assert_eq!(sequencer.judge(&event(9, Some(long_ago))), Verdict::Next);
-        let just_before = START - 1;
+    #[tokio::test]
+    async fn what_was_overtaken_is_known() {
+        let sequencer = Sequencer::new(START, SAFETY, 1);
+        pass(&sequencer, &event(6, Some(START - 3_600_000)), START).await;
+        assert_eq!(judge(&sequencer, &event(5, None)).await, Verdict::Overtaken);
+        assert_eq!(judge(&sequencer, &event(6, None)).await, Verdict::Duplicate);
+    }
+
+    #[tokio::test]
+    async fn an_aggregate_from_before_the_start_goes_on() {
+        let sequencer = Sequencer::new(START, Duration::ZERO, 1);
+        let long_ago = START - millis(MARGIN) - 1;
+        assert_eq!(judge(&sequencer, &event(9, Some(long_ago))).await, Verdict::Next);
+        // Earlier runs may have missed what was late by more than their safety interval.
         assert_eq!(
-            sequencer.judge(&event(9, Some(just_before))),
-            Verdict::Gap { after: 0, since: START - micros(MARGIN) }
+            judge(&sequencer, &event(9, Some(START - 1))).await,
+            Verdict::Unknown { since: (START - millis(MARGIN)) * 1000 }
         );
-        let safe = Sequencer::new(START, Duration::from_secs(30));
-        assert_eq!(safe.judge(&event(9, Some(just_before))), Verdict::Next);
+        let safe = Sequencer::new(START, SAFETY, 1);
+        assert_eq!(
+            judge(&safe, &event(9, Some(START - 1))).await,
+            Verdict::Unknown { since: START * 1000 }
+        );
     }
 
-    #[test]
-    fn what_is_forgotten_goes_on_and_what_is_not_is_missed() {
-        let sequencer = Sequencer::new(START, Duration::ZERO);
-        let second = 1_000_000;
+    #[tokio::test]
+    async fn what_is_behind_the_sweep_is_forgotten_stream_by_stream() {
+        let sequencer = Sequencer::new(START, SAFETY, 4);
         for n in 0..100 {
-            let mut event = envelope("Order", 1);
-            event.committed_at = START + n * second;
-            sequencer.remember(&event);
+            let event = envelope("Order", 1);
+            let stream = if n % 2 == 0 { STREAM } else { STREAM + 1 };
+            let mut shard = sequencer.shard(n as usize).await;
+            sequencer.passed(&mut shard, &event, stream, START + n * 1000);
         }
-        sequencer.forget_before(START + 60 * second);
-        assert_eq!(sequencer.memory.lock().last.len(), 55);
-        assert_eq!(sequencer.judge(&event(2, Some(START + 44 * second))), Verdict::Next);
-        let horizon = START + 45 * second;
-        assert_eq!(
-            sequencer.judge(&event(2, Some(START + 46 * second))),
-            Verdict::Gap { after: 0, since: horizon }
-        );
+        assert_eq!(sequencer.aggregates(), 100);
+        // One stream's sweep is held up; the other's memory does not grow for it.
+        let positions = [(STREAM, START + 60_000), (STREAM + 1, START)];
+        sequencer.swept(&positions.into()).await;
+        assert_eq!(sequencer.aggregates(), 27 + 50);
+        let next = |previous: i64| event(2, Some(START + previous * 1000));
+        assert_eq!(judge(&sequencer, &next(44)).await, Verdict::Next);
+        let since = (START + 45_000) * 1000;
+        assert_eq!(judge(&sequencer, &next(46)).await, Verdict::Unknown { since });
     }
 }

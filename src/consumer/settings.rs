@@ -3,18 +3,24 @@
 use std::time::{Duration, SystemTime};
 
 use crate::consumer::GroupError;
+use crate::consumer::progress::Millis;
 
 /// How a group reads and works.
 #[derive(Debug, Clone)]
 pub struct GroupSettings {
-    /// How far behind now the log is read. A row becomes visible later than its time says,
-    /// by the write's latency and the clocks' difference; what is later than this is lost
-    /// to the reader (and found only when the aggregate's next event shows the gap). 30 s:
-    /// scylla-cdc's own default, far above any write timeout.
+    /// How far behind now the sweep reads the log, which alone moves the checkpoint. A row
+    /// becomes visible later than its time says, by the write's latency and the clocks'
+    /// difference; what is later than this is found only when the aggregate's next event
+    /// shows the gap. 30 s: scylla-cdc's own default, far above any write timeout. It delays
+    /// nothing but checkpoints and what the tail misses.
     pub safety_interval: Duration,
-    /// Pause between two reads of a stream. 1 s; a tenth of scylla-cdc's default, since each
-    /// group's readers ask for some hundred streams in one query.
-    pub sleep_interval: Duration,
+    /// Pause between two sweeps of a stream. 5 s: what the tail misses comes that much later
+    /// at most, and a group costs one query per vnode each time; scylla-cdc's default of 10 s
+    /// halves both the cost and the promptness.
+    pub sweep_interval: Duration,
+    /// How events get to the group within milliseconds; `None`: they come by the sweep
+    /// alone, a safety interval late, and an idle group costs less.
+    pub tail: Option<TailSettings>,
     /// Longest stretch of the log read in one go when catching up. 1 h: a pause follows
     /// each, so that a day's backlog costs 24 of them.
     pub window: Duration,
@@ -31,16 +37,16 @@ pub struct GroupSettings {
     pub retry_delay: (Duration, Duration),
     /// How long a stopping group may take to finish what it has begun. 30 s.
     pub drain_timeout: Duration,
-    /// Where a group that has no progress yet begins; `None`: with the oldest entry of the
-    /// log, which is at most its TTL (24 h) old.
-    pub start_from: Option<SystemTime>,
+    /// Where a group that has no progress yet begins. [`StartFrom::Beginning`].
+    pub start_from: StartFrom,
 }
 
 impl Default for GroupSettings {
     fn default() -> Self {
         Self {
             safety_interval: Duration::from_secs(30),
-            sleep_interval: Duration::from_secs(1),
+            sweep_interval: Duration::from_secs(5),
+            tail: Some(TailSettings::default()),
             window: Duration::from_secs(3600),
             lanes: 64,
             queue: 64,
@@ -48,7 +54,7 @@ impl Default for GroupSettings {
             checkpoint_interval: Duration::from_secs(1),
             retry_delay: (Duration::from_millis(50), Duration::from_secs(10)),
             drain_timeout: Duration::from_secs(30),
-            start_from: None,
+            start_from: StartFrom::default(),
         }
     }
 }
@@ -61,14 +67,84 @@ impl GroupSettings {
             ("lanes", self.lanes > 0),
             ("queue", self.queue > 0),
             ("pending", self.pending > 0),
-            ("sleep_interval", !self.sleep_interval.is_zero()),
+            ("sweep_interval", !self.sweep_interval.is_zero()),
             ("window", self.window >= Duration::from_millis(1)),
             ("checkpoint_interval", !self.checkpoint_interval.is_zero()),
             ("retry_delay", !self.retry_delay.0.is_zero()),
         ];
         match positive.iter().find(|(_, valid)| !valid) {
             Some((name, _)) => Err(GroupError::Settings(format!("{name} must be above 0"))),
-            None => Ok(()),
+            None => self.tail.as_ref().map_or(Ok(()), TailSettings::validate),
         }
     }
+}
+
+/// How the end of the log is polled. The groups of a process that have the same session,
+/// keyspace and settings share one poller, which costs *streams / 100 / sleep interval*
+/// queries a second, whatever the number of groups: 40 for a hundred streams.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TailSettings {
+    /// From one poll to the next. 25 ms: half of it is what an event waits on average; less
+    /// costs more queries.
+    pub sleep_interval: Duration,
+    /// The same while nothing happens. 100 ms: the first event after a pause waits so long
+    /// at most, and an idle log costs a quarter of the queries.
+    pub idle_interval: Duration,
+    /// How much of the log each poll reads again. 50 ms: rows become visible that late when
+    /// writes are quick and clocks agree.
+    pub overlap: Duration,
+    /// The same for some polls. 1 s: a slow write, clocks some hundred milliseconds apart.
+    /// What is later still comes by the sweep.
+    pub wide_overlap: Duration,
+    /// Which polls read the wide overlap: every tenth, so that a row which is late by less
+    /// is late by ten polls at most, and rows are read but twice or thrice.
+    pub wide_every: u32,
+}
+
+impl Default for TailSettings {
+    fn default() -> Self {
+        Self {
+            sleep_interval: Duration::from_millis(25),
+            idle_interval: Duration::from_millis(100),
+            overlap: Duration::from_millis(50),
+            wide_overlap: Duration::from_secs(1),
+            wide_every: 10,
+        }
+    }
+}
+
+impl TailSettings {
+    fn validate(&self) -> Result<(), GroupError> {
+        let invalid = |text: &str| Err(GroupError::Settings(text.to_owned()));
+        if self.sleep_interval < Duration::from_millis(1) {
+            return invalid("tail.sleep_interval must be at least 1 ms");
+        }
+        if self.idle_interval < self.sleep_interval {
+            return invalid("tail.idle_interval must not be below tail.sleep_interval");
+        }
+        if self.wide_overlap < self.overlap || self.wide_overlap > Duration::from_secs(60) {
+            return invalid("tail.wide_overlap must be between tail.overlap and 60 s");
+        }
+        if self.wide_every == 0 {
+            return invalid("tail.wide_every must be above 0");
+        }
+        Ok(())
+    }
+}
+
+/// Where a group that has no progress yet begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StartFrom {
+    /// With the oldest entry of the log, which is at most its TTL (24 h) old.
+    #[default]
+    Beginning,
+    /// With the events that are written from now on.
+    Now,
+    /// With the events of the log that were written at this time and later.
+    Time(SystemTime),
+}
+
+/// In the log's unit.
+pub(crate) fn millis(duration: Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
 }

@@ -1,6 +1,6 @@
 //! How a group is doing.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -37,6 +37,12 @@ pub struct GroupStatus {
     pub duplicates: u64,
     /// Events that the log did not show in time, found in `event_store`.
     pub repaired: u64,
+    /// Events that the tail should have shown and did not: the sweep brought them.
+    pub late: u64,
+    /// Events that the tail showed and the group could not take: they come a little later.
+    pub hints_lost: u64,
+    /// Whether events come by the tail, within milliseconds, and not by the sweep alone.
+    pub following: bool,
     /// Attempts that failed and were repeated.
     pub retries: u64,
     /// Events read and not done yet.
@@ -53,6 +59,9 @@ pub(crate) struct Counters {
     pub(crate) handled: AtomicU64,
     pub(crate) duplicates: AtomicU64,
     pub(crate) repaired: AtomicU64,
+    pub(crate) late: AtomicU64,
+    pub(crate) hints_lost: AtomicU64,
+    pub(crate) following: AtomicBool,
     pub(crate) retries: AtomicU64,
     pub(crate) state: Mutex<Option<GroupState>>,
 }
@@ -79,6 +88,9 @@ impl Counters {
             handled: read(&self.handled),
             duplicates: read(&self.duplicates),
             repaired: read(&self.repaired),
+            late: read(&self.late),
+            hints_lost: read(&self.hints_lost),
+            following: self.following.load(Ordering::Relaxed),
             retries: read(&self.retries),
             in_flight,
             watermark,

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::RemoteHandle;
-use parking_lot::Mutex;
 use scylla_cdc::cdc_types::{GenerationTimestamp, StreamID};
 use scylla_cdc::checkpoints::{CDCCheckpointSaver, Checkpoint};
 use scylla_cdc::consumer::{CDCRow, Consumer, ConsumerFactory};
@@ -13,65 +12,14 @@ use scylla_cdc::log_reader::{CDCLogReader, CDCLogReaderBuilder};
 
 use crate::consumer::checkpoints::Found;
 use crate::consumer::error::GroupError;
-use crate::consumer::lanes::{Job, Lanes};
-use crate::consumer::log_row::{LogEvent, event_of};
+use crate::consumer::intake::Intake;
+use crate::consumer::log_row::{event_of, identity_of};
 use crate::consumer::progress::{Millis, Progress, StreamId};
-use crate::consumer::sequencer::Sequencer;
 use crate::consumer::settings::GroupSettings;
-use crate::consumer::slice::Slice;
-use crate::consumer::status::Counters;
-use crate::event::EventEnvelope;
-use crate::store::EventStore;
 
 /// How often scylla-cdc tells the saver where its streams are. In memory only: what is
 /// stored, and when, is the checkpoint writer's matter.
 const POSITION_INTERVAL: Duration = Duration::from_millis(100);
-
-/// What rows go through on their way from the log to the lanes.
-pub(crate) struct Intake {
-    pub(crate) group: String,
-    /// Events of other slices are someone else's.
-    pub(crate) slice: Slice,
-    pub(crate) store: EventStore,
-    pub(crate) progress: Arc<Progress>,
-    pub(crate) sequencer: Sequencer,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) lanes: Lanes,
-    /// The error that ended the reader, with its kind; scylla-cdc passes on only its text.
-    pub(crate) failure: Mutex<Option<GroupError>>,
-}
-
-impl Intake {
-    /// Takes a row of the log in. When this returns, its event is in a lane (and in
-    /// [`Progress`]) or was a duplicate.
-    async fn take(&self, row: CDCRow<'_>) -> Result<(), GroupError> {
-        let event = event_of(row)
-            .map_err(|reason| GroupError::Row { group: self.group.clone(), reason })?;
-        let Some(LogEvent { event, stream, time }) = event else { return Ok(()) };
-        if !self.slice.contains(event.aggregate_id) {
-            return Ok(());
-        }
-        let sequenced = self.sequencer.sequence(&event, &self.store).await?;
-        if !sequenced.is_new {
-            Counters::add(&self.counters.duplicates, 1);
-            return Ok(());
-        }
-        Counters::add(&self.counters.repaired, sequenced.missing.len() as u64);
-        for missing in sequenced.missing {
-            self.hand_on(missing, stream, time).await;
-        }
-        self.hand_on(event, stream, time).await;
-        Ok(())
-    }
-
-    /// A closed lane has failed, and its error ends the run: the event stays open.
-    async fn hand_on(&self, event: EventEnvelope, stream: StreamId, time: Millis) {
-        let ticket = self.progress.open(stream, time);
-        if let Some(permit) = self.lanes.reserve(event.aggregate_id).await {
-            permit.send(Job { event, ticket });
-        }
-    }
-}
 
 /// The running reader. Dropping it ends it.
 pub(crate) struct Sweep {
@@ -95,7 +43,7 @@ impl Sweep {
             .start_timestamp(start)
             .window_size(settings.window)
             .safety_interval(settings.safety_interval)
-            .sleep_interval(settings.sleep_interval)
+            .sleep_interval(settings.sweep_interval)
             .should_load_progress(true)
             .should_save_progress(true)
             .pause_between_saves(POSITION_INTERVAL)
@@ -125,11 +73,29 @@ struct RowConsumer(Arc<Intake>);
 #[async_trait]
 impl Consumer for RowConsumer {
     async fn consume_cdc(&mut self, row: CDCRow<'_>) -> anyhow::Result<()> {
-        self.0.take(row).await.map_err(|error| {
+        self.take(row).await.map_err(|error| {
             let text = anyhow::anyhow!("{error}");
             *self.0.failure.lock() = Some(error);
             text
         })
+    }
+}
+
+impl RowConsumer {
+    async fn take(&self, row: CDCRow<'_>) -> Result<(), GroupError> {
+        let intake = &self.0;
+        // Most rows have come by the tail: they need no closer look.
+        if let Some((id, sequence_number)) = identity_of(&row)
+            && (!intake.slice.contains(id) || intake.has(id, sequence_number).await)
+        {
+            return Ok(());
+        }
+        let event = event_of(row)
+            .map_err(|reason| GroupError::Row { group: intake.group.clone(), reason })?;
+        match event {
+            Some(event) => intake.take(event).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -128,6 +128,23 @@ impl EventStore {
         Ok(events)
     }
 
+    /// As [`EventStore::events`], each with the time that it was written at, µs since 1970:
+    /// that of its row in the CDC log.
+    pub(crate) async fn written_events(
+        &self,
+        id: AggregateId,
+        after: i64,
+        up_to: i64,
+    ) -> Result<Vec<(EventEnvelope, i64)>, StoreError> {
+        let mut events = Vec::new();
+        self.read_events(id, after, up_to, |envelope, write_time| {
+            events.push((envelope.clone(), write_time));
+            Ok(ControlFlow::Continue(()))
+        })
+        .await?;
+        Ok(events)
+    }
+
     /// Gives each event in `(after, up_to]` with its write time to `take`, until that has
     /// enough, and checks that none is missing in between.
     async fn read_events(

@@ -8,7 +8,7 @@ use messina::consumer::GroupSettings;
 pub fn quick() -> GroupSettings {
     GroupSettings {
         safety_interval: Duration::from_millis(300),
-        sleep_interval: Duration::from_millis(20),
+        sweep_interval: Duration::from_millis(20),
         checkpoint_interval: Duration::from_millis(50),
         retry_delay: (Duration::from_millis(10), Duration::from_millis(100)),
         drain_timeout: Duration::from_secs(10),

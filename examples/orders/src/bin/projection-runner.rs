@@ -69,12 +69,7 @@ async fn run(arguments: Arguments) -> Result<(), ServiceError> {
     } else {
         groups
     };
-    let settings = GroupSettings {
-        safety_interval: reading.safety_interval,
-        sleep_interval: reading.sleep_interval,
-        drain_timeout,
-        ..GroupSettings::default()
-    };
+    let settings = GroupSettings { drain_timeout, ..reading.settings() };
     let mut running =
         service::start(&store, &names, &KafkaSettings::new(kafka), &settings, None).await?;
     tracing::info!("running {}", names.join(", "));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::data::GENERATED_BY_DEFAULT;
-use crate::service::duration;
+use crate::service::{ReadingArguments, duration};
 
 /// Takes orders through their life and follows them: commands, read models, Kafka.
 ///
@@ -43,14 +43,9 @@ pub struct DemoArguments {
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub concurrency: u16,
 
-    /// How far behind now the groups read the log. A demonstration's value: one machine,
-    /// one clock. In production 30s
-    #[arg(long, default_value = "200ms", value_parser = duration)]
-    pub safety_interval: Duration,
-
-    /// Pause between two reads of the log
-    #[arg(long, default_value = "20ms", value_parser = duration)]
-    pub sleep_interval: Duration,
+    #[allow(missing_docs, reason = "a doc comment here would become the command's own help")]
+    #[command(flatten)]
+    pub reading: ReadingArguments,
 
     /// How long the groups may be without progress before they are given up
     #[arg(long, default_value = "30s", value_parser = duration)]

@@ -69,8 +69,8 @@ pub(super) fn groups(statuses: &[(GroupStatus, Reached)], total: usize) {
     }
     println!("{table}");
     println!(
-        "p50, p99, max: from the acknowledged append to the handled event; never less than the \
-         safety interval,\nwhich is also in the lag"
+        "p50, p99, max: from the acknowledged append to the handled event. The lag is that of \
+         the checkpoint,\nwhich follows by the sweep, a safety interval behind"
     );
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use messina::consumer::{GroupSettings, GroupStatus};
+use messina::consumer::GroupStatus;
 use messina::publisher::{KafkaSettings, topic_of};
 use messina::{Aggregate, CommandHandler, EventStore};
 
@@ -128,11 +128,7 @@ async fn start_groups(
     store: &EventStore,
     tracker: &Arc<Tracker>,
 ) -> Result<RunningGroups, ServiceError> {
-    let settings = GroupSettings {
-        safety_interval: arguments.safety_interval,
-        sleep_interval: arguments.sleep_interval,
-        ..GroupSettings::default()
-    };
+    let settings = arguments.reading.settings();
     let names: Vec<String> = group_names().into_iter().map(str::to_owned).collect();
     let observing = Arc::clone(tracker);
     let observer: service::Observer =

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use messina::consumer::{GroupSettings, TailSettings};
 
 /// Where the database is.
 #[derive(Debug, Clone, Args)]
@@ -24,14 +25,35 @@ pub struct DatabaseArguments {
 /// How groups read the log.
 #[derive(Debug, Clone, Args)]
 pub struct ReadingArguments {
-    /// How far behind now the log is read, e.g. 30s or 200ms: what becomes visible later
+    /// How far behind now the sweep reads the log, e.g. 30s: what becomes visible later
     /// than this is missed until its aggregate's next event
     #[arg(long, env = "MESSINA_SAFETY_INTERVAL", default_value = "30s", value_parser = duration)]
     pub safety_interval: Duration,
 
-    /// Pause between two reads of the log, e.g. 1s or 20ms
-    #[arg(long, env = "MESSINA_SLEEP_INTERVAL", default_value = "1s", value_parser = duration)]
+    /// Pause between two sweeps of the log, e.g. 5s
+    #[arg(long, env = "MESSINA_SWEEP_INTERVAL", default_value = "5s", value_parser = duration)]
+    pub sweep_interval: Duration,
+
+    /// From one poll of the log's end to the next, e.g. 25ms
+    #[arg(long, env = "MESSINA_SLEEP_INTERVAL", default_value = "25ms", value_parser = duration)]
     pub sleep_interval: Duration,
+}
+
+impl ReadingArguments {
+    /// The library's defaults with these.
+    pub fn settings(&self) -> GroupSettings {
+        let idle_interval = TailSettings::default().idle_interval.max(self.sleep_interval);
+        GroupSettings {
+            safety_interval: self.safety_interval,
+            sweep_interval: self.sweep_interval,
+            tail: Some(TailSettings {
+                sleep_interval: self.sleep_interval,
+                idle_interval,
+                ..TailSettings::default()
+            }),
+            ..GroupSettings::default()
+        }
+    }
 }
 
 /// Reads `30s`, `200ms`, `1m 30s`.
