@@ -104,6 +104,7 @@
 //! | [`command`] | load, decide, append, and again after a conflict |
 //! | [`store`] | the append protocol, loading, scanning |
 //! | [`consumer`] | consumer groups: reading the log, order, retries, checkpoints |
+//! | [`change`] | subscriptions to the changes of any table |
 //! | [`projection`] | read models, and rebuilding them |
 //! | [`read_model`] | which tables queries read, also while they are rebuilt |
 //! | [`publisher`] | Redpanda and Kafka |
@@ -118,6 +119,7 @@
 extern crate self as messina;
 
 pub mod aggregate;
+pub mod change;
 pub mod command;
 pub mod consumer;
 pub mod event;

@@ -10,8 +10,8 @@ use scylla::value::CqlTimestamp;
 use crate::consumer::progress::Millis;
 use crate::store::{DatabaseError, EventStore};
 
-/// The table whose log is followed.
-const TABLE: &str = "outbox_messages";
+/// The table whose log groups follow.
+const OUTBOX: &str = "outbox_messages";
 
 /// Where a keyspace's log keeps the list of its streams.
 ///
@@ -21,15 +21,25 @@ const TABLE: &str = "outbox_messages";
 pub(crate) struct LogStreams {
     session: Arc<Session>,
     keyspace: String,
+    table: String,
     /// The keyspace is on tablets: its tables have streams of their own.
     tablets: bool,
 }
 
 impl LogStreams {
     pub(crate) async fn of(store: &EventStore) -> Result<Self, DatabaseError> {
-        let (session, keyspace) = (Arc::clone(store.session()), store.keyspace().to_owned());
-        let tablets = uses_tablets(&session, &keyspace).await?;
-        Ok(Self { session, keyspace, tablets })
+        Self::of_table(store.session(), store.keyspace(), OUTBOX).await
+    }
+
+    /// Of any table with a log.
+    pub(crate) async fn of_table(
+        session: &Arc<Session>,
+        keyspace: &str,
+        table: &str,
+    ) -> Result<Self, DatabaseError> {
+        let tablets = uses_tablets(session, keyspace).await?;
+        let (session, keyspace) = (Arc::clone(session), keyspace.to_owned());
+        Ok(Self { session, keyspace, table: table.to_owned(), tablets })
     }
 
     /// When each generation began or will begin, oldest first.
@@ -39,7 +49,7 @@ impl LogStreams {
                 "SELECT timestamp FROM system.cdc_timestamps WHERE keyspace_name = ? AND table_name = ?",
             );
             statement.set_is_idempotent(true);
-            self.session.query_unpaged(statement, (&self.keyspace, TABLE)).await?
+            self.session.query_unpaged(statement, (&self.keyspace, &self.table)).await?
         } else {
             let statement = self.distributed(
                 "SELECT time FROM system_distributed.cdc_generation_timestamps \
@@ -68,7 +78,7 @@ impl LogStreams {
                  AND table_name = ? AND timestamp = ? AND stream_state = 0",
             );
             statement.set_is_idempotent(true);
-            let values = (&self.keyspace, TABLE, generation);
+            let values = (&self.keyspace, &self.table, generation);
             let rows = self.session.query_unpaged(statement, values).await?.into_rows_result()?;
             for row in rows.rows::<(Vec<u8>,)>()? {
                 streams.push(row?.0);

@@ -40,3 +40,7 @@ pub use once::{Once, OnceError, OnceKey, Ran, Unconfirmed};
 pub use settings::{GroupSettings, StartFrom, TailSettings};
 pub use slice::Slice;
 pub use status::{GroupState, GroupStatus};
+
+pub(crate) use checkpoints::{Checkpoints, Found};
+pub(crate) use log_streams::LogStreams;
+pub(crate) use progress::{Millis, Progress, StreamId, Ticket};

@@ -3,6 +3,7 @@
 //! They run against an embedded node and an embedded broker. With `SCYLLA_URI` or
 //! `KAFKA_BROKERS` set, those that need no injected faults run against real servers.
 
+mod change;
 mod consumer;
 mod evolution;
 mod projection;
