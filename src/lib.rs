@@ -110,6 +110,7 @@
 //! | [`publisher`] | Redpanda and Kafka |
 //! | [`schema`] | migrations, and verification of what is deployed |
 //! | [`telemetry`] | the names of metrics |
+//! | `cli` | the command lines that a service's own binaries reuse (feature `cli`) |
 //! | [`testing`] | helpers for tests |
 #![deny(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -120,6 +121,8 @@ extern crate self as messina;
 
 pub mod aggregate;
 pub mod change;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod command;
 pub mod consumer;
 pub mod event;

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
@@ -32,6 +33,18 @@ pub trait EventHandler: Send + Sync + 'static {
     /// [`HandlerError::Retry`]: the event is given again after a while, for ever.
     /// [`HandlerError::Poison`]: the event will not work; the group halts before it.
     async fn handle(&self, event: &EventEnvelope) -> Result<Handled, HandlerError>;
+}
+
+/// A handler that is chosen at run time, or shared.
+#[async_trait]
+impl<H: EventHandler + ?Sized> EventHandler for Arc<H> {
+    fn accepts(&self, aggregate_type: &str) -> bool {
+        (**self).accepts(aggregate_type)
+    }
+
+    async fn handle(&self, event: &EventEnvelope) -> Result<Handled, HandlerError> {
+        (**self).handle(event).await
+    }
 }
 
 /// How far handling has come when [`EventHandler::handle`] returns.

@@ -173,7 +173,7 @@ impl KafkaSettings {
     }
 
     /// What every client needs: where, and as whom.
-    pub(super) fn client_config(&self) -> ClientConfig {
+    pub(crate) fn client_config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers).set("client.id", "messina");
         for (name, value) in &self.options {

@@ -2,19 +2,15 @@
 
 use std::sync::Arc;
 
-use messina::{EventStore, Migration, Schema};
+use messina::{EventStore, Schema};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 
-use crate::service::ServiceError;
-
-/// The read models' tables.
-const MIGRATIONS: &[Migration] =
-    &[Migration::new(1, "read_models", include_str!("../../cql/0001_read_models.cql"))];
+use crate::service::{ServiceError, orders};
 
 /// The schema of orders: the library's tables and the read models.
 pub fn schema(keyspace: &str) -> Schema {
-    Schema::new(keyspace).migrations("orders", MIGRATIONS)
+    orders().schema(keyspace)
 }
 
 /// A session with the database at `address`.

@@ -11,10 +11,7 @@ use messina::publisher::{KafkaSettings, KafkaSink, Publisher};
 use messina::{EventEnvelope, EventStore, Projection};
 
 use crate::projections;
-use crate::service::ServiceError;
-
-/// The publisher's group.
-pub const PUBLISHER: &str = "redpanda_publisher";
+use crate::service::{PUBLISHER, ServiceError};
 
 /// All groups' names, as people list them.
 pub fn group_names() -> Vec<&'static str> {

@@ -4,8 +4,11 @@ mod arguments;
 mod connect;
 mod error;
 mod groups;
+#[allow(clippy::module_inception)]
+mod service;
 
 pub use arguments::{DatabaseArguments, ReadingArguments, duration};
 pub use connect::{connect, open, schema};
 pub use error::{ServiceError, exit};
-pub use groups::{Observer, PUBLISHER, RunningGroups, group_names, projection, start};
+pub use groups::{Observer, RunningGroups, group_names, projection, start};
+pub use service::{PUBLISHER, orders};

@@ -12,7 +12,7 @@ async fn a_name_that_is_not_there_is_answered_with_those_that_are() {
     let (_node, scylla) = node().await;
     let session = connect(&scylla).await.unwrap();
     schema("orders").apply(&session).await.unwrap();
-    run(RUNNER, &["--scylla", &scylla, "--group", "order_reed_model"]).await.failed_saying(&[
+    run(RUNNER, &["--scylla", &scylla, "--group", "order_reed_model"]).await.refused_saying(&[
         "there is no group \"order_reed_model\"",
         "order_read_model, orders_by_customer, orders_by_status, redpanda_publisher",
     ]);
@@ -26,7 +26,7 @@ async fn a_name_that_is_not_there_is_answered_with_those_that_are() {
 async fn a_database_that_is_not_there_is_named() {
     let nowhere = "127.0.0.1:1";
     for (program, arguments) in [
-        (RUNNER, vec!["--scylla", nowhere]),
+        (RUNNER, vec!["-v", "--scylla", nowhere]),
         (REBUILD, vec!["order_read_model", "--scylla", nowhere]),
         (ORDERS, vec!["--scylla", nowhere]),
     ] {
@@ -45,19 +45,19 @@ async fn a_broker_that_is_not_there_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_keyspace_that_is_not_there_or_older_is_described() {
     let (_node, scylla) = node().await;
-    for (program, arguments) in [
-        (RUNNER, vec!["--scylla", &scylla]),
-        (REBUILD, vec!["order_read_model", "--scylla", &scylla]),
+    for (program, arguments, advice) in [
+        (RUNNER, vec!["--scylla", &scylla], "projection-runner schema apply"),
+        (REBUILD, vec!["order_read_model", "--scylla", &scylla], "--apply-schema"),
     ] {
         let ended = run(program, &arguments).await;
-        ended.failed_saying(&["keyspace orders does not exist", "--apply-schema"]);
+        ended.failed_saying(&["keyspace orders does not exist", advice]);
     }
     let session = connect(&scylla).await.unwrap();
     Schema::new("orders").apply(&session).await.unwrap();
     run(RUNNER, &["--scylla", &scylla]).await.failed_saying(&[
         "migration orders 0001 (read_models) has not been applied",
         "table order_read_model does not exist",
-        "--apply-schema",
+        "projection-runner schema apply",
     ]);
 }
 

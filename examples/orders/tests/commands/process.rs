@@ -30,7 +30,18 @@ impl Ended {
     /// Checks that it failed with 1 and said all of this on standard error.
     #[track_caller]
     pub fn failed_saying(&self, parts: &[&str]) {
-        assert_eq!(self.code, Some(1), "{self:#?}");
+        self.ended_saying(1, parts);
+    }
+
+    /// Checks that it was refused with 2: the caller can set it right.
+    #[track_caller]
+    pub fn refused_saying(&self, parts: &[&str]) {
+        self.ended_saying(2, parts);
+    }
+
+    #[track_caller]
+    fn ended_saying(&self, code: i32, parts: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:#?}");
         assert!(self.stderr.contains("error: "), "{self:#?}");
         for part in parts {
             assert!(self.stderr.contains(part), "{part:?} in {self:#?}");

@@ -1,0 +1,18 @@
+//! The command lines that a service's own binaries reuse: `projection-runner` and
+//! `rebuild-projection` for its own projections, publishers and other groups.
+//!
+//! A binary is a dozen lines: describe the [`Service`], hand it to
+
+mod connect;
+mod error;
+mod logging;
+mod output;
+mod runner;
+mod service;
+mod settings;
+mod time;
+
+pub use error::CommandLineError;
+pub use runner::projection_runner;
+pub use service::{HandlerContext, HandlerFailure, Service, UnknownName};
+pub use settings::SettingsError;

@@ -1,0 +1,86 @@
+//! From the command line to what it asks for.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use super::arguments::{Arguments, Command};
+use super::{checkpoints, doctor, events, run, schema};
+use crate::cli::error::{CommandLineError, Outcome, exit};
+use crate::cli::service::Service;
+use crate::cli::settings::{self, RUNNER, Settings};
+use crate::cli::{logging, output};
+
+/// The whole of a `projection-runner`: reads arguments, environment and configuration file,
+/// does what they ask, and says how it ended.
+///
+/// `run`, `checkpoints`, `schema`, `events`, `doctor` and more: `--help` lists them.
+///
+/// Exit codes: 0 all is well; 1 something failed; 2 the flags or the configuration make no
+/// sense; 3 it was looked, and something is not as it should be.
+pub fn projection_runner(service: Service) -> ExitCode {
+    let command = settings::add_to(
+        Arguments::command().name("projection-runner").version(service.version),
+        RUNNER,
+    );
+    let mut matches = match command.clone().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => error.exit(),
+    };
+    let configured = Settings::resolve(&matches, RUNNER, &service.keyspace);
+    let print_config = matches.get_flag("print_config");
+    let arguments = match Arguments::from_arg_matches_mut(&mut matches) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    let verbose = arguments.verbose;
+    let result = configured.map_err(CommandLineError::from).and_then(|settings| {
+        if print_config {
+            output::line(settings::print(&settings).trim_end())?;
+            return Ok(Outcome::Well);
+        }
+        match arguments.command.unwrap_or(Command::Run) {
+            Command::Completions { shell } => {
+                let mut command = command;
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut command, "projection-runner", &mut script);
+                output::line(String::from_utf8_lossy(&script).trim_end())?;
+                Ok(Outcome::Well)
+            }
+            Command::Man => {
+                let mut page = Vec::new();
+                clap_mangen::Man::new(command).render(&mut page).map_err(|source| {
+                    CommandLineError::System { what: "rendering the manual page", source }
+                })?;
+                output::line(String::from_utf8_lossy(&page).trim_end())?;
+                Ok(Outcome::Well)
+            }
+            command => {
+                let runs = matches!(command, Command::Run);
+                logging::start(&settings, runs)?;
+                let runtime =
+                    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(
+                        |source| CommandLineError::System { what: "starting the runtime", source },
+                    )?;
+                runtime.block_on(carry_out(command, &service, &settings))
+            }
+        }
+    });
+    exit(result, verbose)
+}
+
+async fn carry_out(
+    command: Command,
+    service: &Service,
+    settings: &Settings,
+) -> Result<Outcome, CommandLineError> {
+    match command {
+        Command::Run => run::run(service, settings).await,
+        Command::Checkpoints(command) => checkpoints::run(command, service, settings).await,
+        Command::Schema(command) => schema::run(command, service, settings).await,
+        Command::Events(command) => events::run(command, service, settings).await,
+        Command::Doctor { output } => doctor::run(output, service, settings).await,
+        // They need no database and have been answered.
+        Command::Completions { .. } | Command::Man => Ok(Outcome::Well),
+    }
+}

@@ -1,0 +1,82 @@
+//! `events`: what is stored.
+
+use serde_json::{Value, json};
+
+use super::arguments::EventsCommand;
+use crate::cli::connect::store;
+use crate::cli::error::{CommandLineError, Outcome};
+use crate::cli::output::{self, Output};
+use crate::cli::service::Service;
+use crate::cli::settings::Settings;
+use crate::event::EventEnvelope;
+
+/// Events read at once: an aggregate may have a million.
+const PAGE: i64 = 1_000;
+
+pub(super) async fn run(
+    command: EventsCommand,
+    service: &Service,
+    settings: &Settings,
+) -> Result<Outcome, CommandLineError> {
+    let store = store(service, settings).await?;
+    match command {
+        EventsCommand::Show { aggregate, from, to, output } => {
+            let last = to.unwrap_or(i64::MAX);
+            let mut after = from - 1;
+            let mut shown = 0;
+            while after < last {
+                let events = store.events(aggregate, after, last.min(after + PAGE)).await?;
+                let Some(newest) = events.last() else { break };
+                after = newest.sequence_number;
+                shown += events.len();
+                print(&events, output)?;
+            }
+            if shown == 0 && !store.exists(aggregate).await? {
+                return Err(CommandLineError::Usage(format!(
+                    "aggregate {aggregate} has no events in keyspace {}",
+                    store.keyspace()
+                )));
+            }
+            Ok(Outcome::Well)
+        }
+    }
+}
+
+fn print(events: &[EventEnvelope], form: Output) -> Result<(), CommandLineError> {
+    if form == Output::Json {
+        return events.iter().try_for_each(|event| output::json_line(&as_json(event)));
+    }
+    let mut table = output::table(["sequence", "time", "type", "version", "data"]);
+    for event in events {
+        table.add_row([
+            event.sequence_number.to_string(),
+            output::moment(event.committed_at / 1000),
+            event.event_type.to_string(),
+            event.event_version.to_string(),
+            event.event.as_str().to_owned(),
+        ]);
+    }
+    output::print(&table)
+}
+
+/// An event as `event_store` has it.
+fn as_json(event: &EventEnvelope) -> Value {
+    // Data that is not JSON is shown as the text that it is: this is for looking.
+    let data = serde_json::from_str(event.event.as_str())
+        .unwrap_or_else(|_| Value::String(event.event.as_str().to_owned()));
+    json!({
+        "aggregate_id": event.aggregate_id,
+        "aggregate_type": &*event.aggregate_type,
+        "sequence_number": event.sequence_number,
+        "event_id": event.event_id,
+        "event_type": &*event.event_type,
+        "event_version": event.event_version,
+        "data": data,
+        "metadata": event.metadata,
+        "correlation_id": event.correlation_id,
+        "causation_id": event.causation_id,
+        "commit_id": event.commit_id,
+        "committed_at": event.committed_at,
+        "created_at": event.created_at,
+    })
+}

@@ -1,0 +1,12 @@
+//! Configuration: a TOML file, the environment, flags, in that order of increasing strength.
+
+mod file;
+mod known;
+mod print;
+mod resolve;
+mod setting;
+
+pub(crate) use known::RUNNER;
+pub(crate) use print::print;
+pub use resolve::SettingsError;
+pub(crate) use resolve::{Settings, add_to};
