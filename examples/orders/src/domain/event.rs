@@ -136,35 +136,3 @@ impl OrderEvent {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use messina::Payload;
-
-    use super::*;
-
-    /// Stored events are read for ever: a change of these texts needs a new version.
-    #[test]
-    fn stored_payloads_stay_readable() {
-        let stored = [
-            (
-                "OrderCreated",
-                r#"{"order":{"customer_id":"VINET","placed_at":"2016-07-04T00:00:00Z","status":"created","item_count":0,"total_cents":0},"currency":"USD","ship_country":"France","required_by":"2016-08-01"}"#,
-            ),
-            (
-                "OrderItemAdded",
-                r#"{"order":{"customer_id":"VINET","placed_at":"2016-07-04T00:00:00Z","status":"created","item_count":1,"total_cents":16800},"item":{"product_id":"11","product_name":"Queso Cabrales","quantity":12,"unit_price_cents":1400,"discount_percent":0}}"#,
-            ),
-            (
-                "OrderCancelled",
-                r#"{"order":{"customer_id":"VINET","placed_at":"2016-07-04T00:00:00Z","status":"cancelled","item_count":1,"total_cents":16800},"previous_status":"confirmed","reason":"sold out","cancelled_at":"2016-07-05T00:00:00Z"}"#,
-            ),
-        ];
-        for (event_type, text) in stored {
-            let payload = Payload::from_json_text(text);
-            let event = OrderEvent::from_payload(event_type, 1, &payload).unwrap();
-            assert_eq!(event.event_type(), event_type);
-            assert_eq!(event.to_payload().unwrap(), payload);
-        }
-    }
-}
