@@ -137,7 +137,7 @@ pub mod testing;
 mod time;
 
 pub use aggregate::{Aggregate, CaptureState, Impact, Loaded};
-pub use command::{CommandError, CommandHandler, ConflictRetry, Reply};
+pub use command::{CommandError, CommandHandler, ConflictPolicy, ConflictRetry, Reply};
 pub use event::{
     CorruptEvent, DomainEvent, EventEnvelope, Metadata, Payload, PayloadError, Upcasters,
 };

@@ -2,10 +2,18 @@
 
 mod cache;
 mod error;
+mod execute;
 mod handler;
+mod key;
 mod keyed_lock;
+mod known;
+mod meters;
+mod reply;
 mod retry;
+mod run;
 
 pub use error::CommandError;
-pub use handler::{CommandHandler, Execute, HandlerBuilder, Reply};
-pub use retry::ConflictRetry;
+pub use execute::Execute;
+pub use handler::{CommandHandler, HandlerBuilder};
+pub use reply::Reply;
+pub use retry::{ConflictDecision, ConflictPolicy, ConflictRetry, Conflicted};

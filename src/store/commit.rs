@@ -31,7 +31,11 @@ pub(crate) struct Commit {
     pub(crate) metadata: String,
     /// ms since 1970.
     pub(crate) created_at: i64,
+    /// JSON; before the first event, where the aggregate asks for it.
+    pub(crate) state_before: Option<Payload>,
     pub(crate) events: Vec<CommitEvent>,
+    /// The answer to the command, if it has an idempotency key.
+    pub(crate) outcome: Option<CommitOutcome>,
 }
 
 /// One event of a commit.
@@ -40,8 +44,35 @@ pub(crate) struct CommitEvent {
     pub(crate) event_id: Uuid,
     pub(crate) event_type: String,
     pub(crate) event_version: i32,
-    pub(crate) payload: String,
+    pub(crate) payload: Payload,
     pub(crate) committed_at: i64,
+    /// JSON; after the event, where the aggregate asks for it.
+    pub(crate) state_after: Option<Payload>,
+}
+
+/// What `command_outcomes` keeps of a command beside what its commit says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CommitOutcome {
+    pub(crate) idempotency_key: String,
+    pub(crate) fingerprint: Uuid,
+    /// JSON.
+    pub(crate) response: Option<Payload>,
+    /// JSON.
+    pub(crate) impact: Option<Payload>,
+    pub(crate) rejection: Option<String>,
+    /// Seconds that the row lives.
+    pub(crate) ttl: i32,
+}
+
+impl CommitOutcome {
+    /// The texts of its row.
+    fn text_size(&self) -> usize {
+        let text = |t: &Option<Payload>| t.as_ref().map_or(0, |t| t.as_str().len());
+        self.idempotency_key.len()
+            + text(&self.response)
+            + text(&self.impact)
+            + self.rejection.as_ref().map_or(0, String::len)
+    }
 }
 
 impl Commit {
@@ -49,12 +80,30 @@ impl Commit {
         self.first_sequence_number + self.events.len() as i64 - 1
     }
 
-    /// Bytes that ScyllaDB will count for the batch. It counts memory, not payload: a row
-    /// of these tables with small values takes some 1.7 KiB (300 small events, 600 rows,
-    /// were refused at 1 MiB), and each text stands in both tables.
+    /// Bytes that ScyllaDB will count for the batch. It counts the memory of the mutations
+    /// (`batch_statement::verify_batch_size` adds up their `external_memory_usage`), not what
+    /// was sent: a row of these tables with small values takes some 1.7 KiB (300 small
+    /// events, 600 rows, were refused at 1 MiB), and each text stands in both tables. Log
+    /// rows are made later and not counted.
     pub(crate) fn batch_size(&self) -> usize {
         const ROW_OVERHEAD: usize = 1_700;
-        self.events.iter().map(|e| 2 * (ROW_OVERHEAD + e.payload.len() + self.metadata.len())).sum()
+        let state = |state: &Option<Payload>| state.as_ref().map_or(0, |s| s.as_str().len());
+        let mut before = state(&self.state_before);
+        let captures_before = self.state_before.is_some();
+        let mut size = 0;
+        for event in &self.events {
+            let after = state(&event.state_after);
+            size += 2 * (ROW_OVERHEAD + event.payload.as_str().len() + self.metadata.len());
+            size += after + if captures_before { before } else { 0 };
+            before = after;
+        }
+        let outcome = self.outcome.as_ref();
+        size + outcome.map_or(0, |o| ROW_OVERHEAD + o.text_size() + self.metadata.len())
+    }
+
+    /// Whether the row of the command's answer is to be there at this time, ms since 1970.
+    pub(crate) fn has_outcome_at(&self, now: i64) -> bool {
+        self.outcome.as_ref().is_some_and(|o| now < self.created_at + i64::from(o.ttl) * 1000)
     }
 
     pub(crate) fn encode(&self) -> Result<Vec<u8>, String> {
@@ -97,7 +146,7 @@ impl Commit {
                 event_id: EventId(event.event_id),
                 event_type: event.event_type.as_str().into(),
                 event_version: event.event_version,
-                event: Payload::from_json_text(event.payload.as_str()),
+                event: event.payload.clone(),
                 metadata: metadata.clone(),
                 correlation_id: self.correlation_id.map(CorrelationId),
                 causation_id: self.causation_id.map(CausationId),
@@ -127,21 +176,38 @@ mod tests {
             causation_id: None,
             metadata: r#"{"tenant":"acme"}"#.to_owned(),
             created_at: 1_700_000_000_000,
+            state_before: None,
+            outcome: None,
             events: (0..events)
                 .map(|i| CommitEvent {
                     event_id: Uuid::now_v7(),
                     event_type: "ItemAdded".to_owned(),
                     event_version: 1,
-                    payload: payload.to_owned(),
+                    payload: Payload::from_json_text(payload),
                     committed_at: 15 + 10 * i as i64,
+                    state_after: None,
                 })
                 .collect(),
         }
     }
 
+    fn outcome() -> CommitOutcome {
+        CommitOutcome {
+            idempotency_key: "k".to_owned(),
+            fingerprint: Uuid::now_v7(),
+            response: Some(Payload::from_json_text("{}")),
+            impact: None,
+            rejection: None,
+            ttl: 60,
+        }
+    }
+
     #[test]
     fn what_is_encoded_is_decoded() {
-        let commit = commit(r#"{"sku":"häß"}"#, 3);
+        let mut commit = commit(r#"{"sku":"häß"}"#, 3);
+        commit.state_before = Some(Payload::from_json_text("{}"));
+        commit.events[0].state_after = Some(Payload::from_json_text(r#"{"items":1}"#));
+        commit.outcome = Some(outcome());
         assert_eq!(Commit::decode(&commit.encode().unwrap()).unwrap(), commit);
         assert_eq!(commit.last_sequence_number(), 5);
     }
@@ -150,6 +216,31 @@ mod tests {
     fn repetitive_payloads_shrink() {
         let commit = commit(&"{\"a\":1}".repeat(100), 50);
         assert!(commit.encode().unwrap().len() < 6_000);
+    }
+
+    #[test]
+    fn states_and_the_answer_count() {
+        let text = |n: usize| Some(Payload::from_json_text("x".repeat(n)));
+        let mut commit = commit("{}", 2);
+        let plain = commit.batch_size();
+        commit.events[0].state_after = text(1_000);
+        commit.events[1].state_after = text(2_000);
+        assert_eq!(commit.batch_size() - plain, 3_000);
+        commit.state_before = text(500);
+        // Each state but the last is also the one before the next event.
+        assert_eq!(commit.batch_size() - plain, 500 + 1_000 + 1_000 + 2_000);
+        let before = commit.batch_size();
+        commit.outcome = Some(CommitOutcome { response: text(300), ..outcome() });
+        assert_eq!(commit.batch_size() - before, 1_700 + 1 + 300 + commit.metadata.len());
+    }
+
+    #[test]
+    fn an_answer_is_kept_for_its_time() {
+        let mut commit = commit("{}", 1);
+        assert!(!commit.has_outcome_at(commit.created_at));
+        commit.outcome = Some(outcome());
+        assert!(commit.has_outcome_at(commit.created_at + 59_999));
+        assert!(!commit.has_outcome_at(commit.created_at + 60_000));
     }
 
     #[test]

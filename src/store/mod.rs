@@ -1,10 +1,14 @@
 //! The write side: reserve, then one batch.
 
 mod append;
+mod apply;
 mod commit;
+mod complete;
 mod database;
 mod error;
 mod load;
+mod outcomes;
+mod reserve;
 mod retry;
 mod rows;
 mod scan;
@@ -12,8 +16,10 @@ mod statements;
 #[allow(clippy::module_inception)]
 mod store;
 
+pub(crate) use append::NewOutcome;
 pub use append::{Append, Committed, NewEvent};
-pub use error::StoreError;
+pub use error::{Oversized, StoreError};
+pub(crate) use outcomes::StoredOutcome;
 pub use scan::TokenRange;
 pub use store::{EventStore, StoreSettings};
 

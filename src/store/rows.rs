@@ -6,30 +6,61 @@ use scylla::DeserializeRow;
 use scylla::errors::SerializationError;
 use scylla::serialize::row::{RowSerializationContext, SerializeRow};
 use scylla::serialize::writers::RowWriter;
+use scylla::statement::prepared::PreparedStatement;
 use scylla::value::{CqlTimestamp, MaybeUnset};
 use uuid::Uuid;
 
 use crate::event::{EventEnvelope, Metadata, Payload};
 use crate::ids::{AggregateId, CausationId, CommitId, CorrelationId, EventId};
-use crate::store::commit::{Commit, CommitEvent};
+use crate::store::commit::{Commit, CommitEvent, CommitOutcome};
+use crate::store::statements::Statements;
 
 /// The values of one statement of the append batch. Absent values stay unset: a null
 /// would be a tombstone in the table and a deletion in the CDC log.
 pub(super) enum BatchRow<'c> {
     EventStore(&'c Commit, i64, &'c CommitEvent),
-    Outbox(&'c Commit, i64, &'c CommitEvent, Option<i64>),
+    Outbox {
+        commit: &'c Commit,
+        number: i64,
+        event: &'c CommitEvent,
+        previous_committed_at: Option<i64>,
+        state_before: Option<&'c Payload>,
+    },
+    Outcome(&'c Commit, &'c CommitOutcome),
 }
 
 /// All rows of a commit's batch, `event_store` first.
 pub(super) fn batch_rows(commit: &Commit) -> Vec<BatchRow<'_>> {
     let numbered = || commit.events.iter().zip(commit.first_sequence_number..);
-    let mut rows: Vec<_> = numbered().map(|(e, n)| BatchRow::EventStore(commit, n, e)).collect();
-    let mut previous = commit.previous_committed_at;
+    let mut rows = Vec::with_capacity(2 * commit.events.len() + 1);
+    rows.extend(numbered().map(|(e, n)| BatchRow::EventStore(commit, n, e)));
+    let mut previous_committed_at = commit.previous_committed_at;
+    let mut state_before = commit.state_before.as_ref();
     for (event, number) in numbered() {
-        rows.push(BatchRow::Outbox(commit, number, event, previous));
-        previous = Some(event.committed_at);
+        rows.push(BatchRow::Outbox { commit, number, event, previous_committed_at, state_before });
+        previous_committed_at = Some(event.committed_at);
+        if state_before.is_some() {
+            state_before = event.state_after.as_ref();
+        }
     }
+    rows.extend(outcome_row(commit));
     rows
+}
+
+/// The row of the command's answer.
+pub(super) fn outcome_row(commit: &Commit) -> Option<BatchRow<'_>> {
+    commit.outcome.as_ref().map(|outcome| BatchRow::Outcome(commit, outcome))
+}
+
+impl BatchRow<'_> {
+    /// The statement that its values are for.
+    pub(super) fn statement<'s>(&self, statements: &'s Statements) -> &'s PreparedStatement {
+        match self {
+            BatchRow::EventStore(..) => &statements.insert_event,
+            BatchRow::Outbox { .. } => &statements.insert_outbox,
+            BatchRow::Outcome(..) => &statements.insert_outcome,
+        }
+    }
 }
 
 fn unset<T>(value: Option<T>) -> MaybeUnset<T> {
@@ -61,7 +92,7 @@ impl SerializeRow for BatchRow<'_> {
             )
                 .serialize(ctx, writer),
             // In the order of `statements::INSERT_OUTBOX`.
-            BatchRow::Outbox(commit, number, event, previous) => (
+            BatchRow::Outbox { commit, number, event, previous_committed_at, state_before } => (
                 commit.aggregate_id,
                 *number,
                 commit.aggregate_type.as_str(),
@@ -74,8 +105,30 @@ impl SerializeRow for BatchRow<'_> {
                 unset(commit.causation_id),
                 commit.commit_id,
                 event.committed_at,
-                unset(*previous),
+                unset(*previous_committed_at),
+                unset(state_before.map(Payload::as_str)),
+                unset(event.state_after.as_ref().map(Payload::as_str)),
                 CqlTimestamp(commit.created_at),
+            )
+                .serialize(ctx, writer),
+            // In the order of `statements::INSERT_OUTCOME`.
+            BatchRow::Outcome(commit, outcome) => (
+                commit.aggregate_id,
+                commit.commit_id,
+                outcome.idempotency_key.as_str(),
+                commit.aggregate_type.as_str(),
+                outcome.fingerprint,
+                commit.last_sequence_number(),
+                // Bounded by the size of a batch.
+                commit.events.len() as i32,
+                unset(outcome.response.as_ref().map(Payload::as_str)),
+                unset(outcome.impact.as_ref().map(Payload::as_str)),
+                unset(outcome.rejection.as_deref()),
+                unset(Some(commit.metadata.as_str()).filter(|m| !m.is_empty())),
+                unset(commit.correlation_id),
+                unset(commit.causation_id),
+                CqlTimestamp(commit.created_at),
+                outcome.ttl,
             )
                 .serialize(ctx, writer),
         }

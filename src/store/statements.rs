@@ -20,6 +20,8 @@ pub(super) struct Statements {
     pub(super) read_head: PreparedStatement,
     pub(super) insert_event: PreparedStatement,
     pub(super) insert_outbox: PreparedStatement,
+    pub(super) insert_outcome: PreparedStatement,
+    pub(super) read_outcomes: PreparedStatement,
     pub(super) load: PreparedStatement,
     pub(super) read_written: PreparedStatement,
     pub(super) outbox_written: PreparedStatement,
@@ -53,7 +55,7 @@ impl Statements {
         Ok(Self {
             reserve: write(format!(
                 "UPDATE {keyspace}.aggregate_heads SET sequence_number = ?, commit_id = ?, pending = ? \
-                 WHERE aggregate_id = ? IF sequence_number = ?"
+                 WHERE aggregate_id = ? IF sequence_number = ? AND commit_id = ?"
             ))
             .await?,
             read_head: read(
@@ -75,8 +77,25 @@ impl Statements {
                 "INSERT INTO {keyspace}.outbox_messages (aggregate_id, sequence_number, \
                  aggregate_type, event_id, event_type, event_version, payload, metadata, \
                  correlation_id, causation_id, commit_id, committed_at, previous_committed_at, \
-                 created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                 state_before, state_after, created_at) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             ))
+            .await?,
+            insert_outcome: write(format!(
+                "INSERT INTO {keyspace}.command_outcomes (aggregate_id, command_id, \
+                 idempotency_key, aggregate_type, fingerprint, version, events, response, impact, \
+                 rejection, metadata, correlation_id, causation_id, created_at) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?"
+            ))
+            .await?,
+            read_outcomes: read(
+                format!(
+                    "SELECT command_id, idempotency_key, fingerprint, version, events, response, \
+                     impact, rejection FROM {keyspace}.command_outcomes \
+                     WHERE aggregate_id = ? AND command_id IN ?"
+                ),
+                quorum,
+            )
             .await?,
             load: read(
                 format!(
@@ -88,7 +107,7 @@ impl Statements {
             .await?,
             read_written: read(
                 format!(
-                    "SELECT commit_id, committed_at, writetime(event_type) FROM {keyspace}.event_store \
+                    "SELECT event_id, committed_at, writetime(event_type) FROM {keyspace}.event_store \
                      WHERE aggregate_id = ? AND sequence_number = ?"
                 ),
                 quorum,

@@ -88,6 +88,7 @@ async fn write_old(store: &EventStore, id: AggregateId, events: &[(&str, i32, se
             event_type: (*event_type).into(),
             event_version: *event_version,
             payload: Payload::from_json_text(payload.to_string()),
+            state_after: None,
         })
         .collect();
     let append = Append {
@@ -96,6 +97,8 @@ async fn write_old(store: &EventStore, id: AggregateId, events: &[(&str, i32, se
         expected_version: loaded.version,
         last_committed_at: loaded.last_committed_at,
         last_write_time: loaded.last_write_time,
+        last_commit: loaded.last_commit,
+        state_before: None,
         events,
         metadata: Metadata::default(),
         correlation_id: None,
@@ -176,7 +179,7 @@ async fn an_event_that_no_upcaster_takes_is_named() {
         write_old(&store, id, &[(event_type, version, payload)]).await;
         let accounts = CommandHandler::<Account>::new(store.clone());
         let error = accounts.execute(id, AccountCommand::Look).await.unwrap_err();
-        assert!(matches!(error, CommandError::Store(StoreError::CorruptEvent(_))), "{error}");
+        assert!(matches!(error, CommandError::Corrupt(StoreError::CorruptEvent(_))), "{error}");
         let error = error.to_string();
         for part in [reason, "event 6 of Account", &id.to_string(), &format!("version {version}")] {
             assert!(error.contains(part), "{part} in: {error}");

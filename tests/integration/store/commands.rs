@@ -1,6 +1,7 @@
 //! Commands one at a time.
 
-use messina::{AggregateId, CommandError, CommandHandler, CorrelationId, StoreError};
+use messina::store::Oversized;
+use messina::{AggregateId, CommandError, CommandHandler, CorrelationId};
 
 use super::tables;
 use crate::support::{Account, AccountCommand, AccountEvent, TestDb};
@@ -109,7 +110,9 @@ async fn a_commit_too_large_for_a_batch_is_refused_before_it_is_reserved() {
     accounts.execute(id, open("ann")).await.unwrap();
     let error =
         accounts.execute(id, AccountCommand::DepositMany { times: 1000 }).await.unwrap_err();
-    let CommandError::Store(StoreError::TooLarge { events: 1000, size, limit, .. }) = error else {
+    let CommandError::TooLarge { part: Oversized::Commit { events: 1000 }, size, limit, .. } =
+        error
+    else {
         panic!("{error}");
     };
     assert!(size > limit);

@@ -3,37 +3,12 @@
 use std::time::Duration;
 
 use messina::store::StoreSettings;
-use messina::{AggregateId, CommandError, CommandHandler, EventStore, StoreError};
-use messina_devdb::error::{CqlError, ErrorKind};
-use messina_devdb::faults::{Fault, FaultAction};
+use messina::{AggregateId, CommandError, CommandHandler, EventStore};
+use messina_devdb::faults::FaultAction;
 
+use super::steps::{BATCH, RESERVE, inject, open_account, write_timeout};
 use super::tables;
 use crate::support::{Account, AccountCommand, TestDb, until};
-
-/// The text of a request of each step.
-const RESERVE: &str = "UPDATE ";
-const BATCH: &str = "BATCH ";
-
-async fn open_account(db: &TestDb) -> (CommandHandler<Account>, AggregateId) {
-    let settings = StoreSettings {
-        request_timeout: Duration::from_millis(300),
-        append_deadline: Duration::from_secs(5),
-        ..StoreSettings::default()
-    };
-    let store = EventStore::connect_with(db.session.clone(), &db.keyspace, settings).await.unwrap();
-    let accounts = CommandHandler::<Account>::new(store);
-    let id = AggregateId::new();
-    accounts.execute(id, AccountCommand::Open { owner: "ann".to_owned() }).await.unwrap();
-    (accounts, id)
-}
-
-fn inject(db: &TestDb, statement: &str, times: u64, action: FaultAction) {
-    db.node().faults().add(Fault::new(action).statement(statement).times(times));
-}
-
-fn write_timeout(write_type: &'static str) -> CqlError {
-    CqlError { kind: ErrorKind::WriteTimeout { write_type }, message: "injected".to_owned() }
-}
 
 /// Stops a writer between reservation and batch; the account has two pending deposits then.
 async fn leave_pending(db: &TestDb, accounts: &CommandHandler<Account>, id: AggregateId) {
@@ -134,7 +109,7 @@ async fn only_past_the_deadline_is_an_outcome_open_and_completion_settles_it() {
     let accounts = CommandHandler::<Account>::new(store);
     inject(&db, BATCH, 1000, FaultAction::FailBefore(write_timeout("BATCH_LOG")));
     let error = accounts.execute(id, AccountCommand::Deposit { cents: 1 }).await.unwrap_err();
-    let CommandError::Store(StoreError::Indeterminate { commit_id, .. }) = error else {
+    let CommandError::Indeterminate { commit_id, .. } = error else {
         panic!("{error}");
     };
     db.node().faults().clear();

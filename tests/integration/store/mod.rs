@@ -2,6 +2,11 @@
 
 mod commands;
 mod crashes;
+mod idempotency;
+mod idempotency_crashes;
+mod limits;
 mod loading;
 mod races;
+mod states;
+mod steps;
 mod tables;
