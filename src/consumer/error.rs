@@ -1,5 +1,6 @@
 //! Why a group stops.
 
+use crate::consumer::dead_letters::DeadLetterError;
 use crate::ids::AggregateId;
 use crate::store::{DatabaseError, StoreError};
 
@@ -67,6 +68,30 @@ pub enum GroupError {
         /// What the handler said.
         reason: String,
     },
+    /// More aggregates are parked than the settings allow: the handler fails for too many
+    /// events to put them aside. Mend it, and start again.
+    #[error("group {group} halted: more than {limit} of its aggregates are parked")]
+    TooManyParked {
+        /// The group.
+        group: String,
+        /// How many may be.
+        limit: usize,
+    },
+    /// The dead letters cannot be read or written.
+    #[error("dead letters of group {group}: {source}")]
+    DeadLetters {
+        /// The group.
+        group: String,
+        /// Why.
+        source: DeadLetterError,
+    },
+    /// The lease could not be renewed in time, or another runner has taken it. What was
+    /// being handled is broken off, and comes again.
+    #[error("group {group} lost its lease")]
+    LeaseLost {
+        /// The group.
+        group: String,
+    },
     /// The drain timeout passed with events unfinished. They are handled again after the
     /// next start.
     #[error("group {group} stopped with {in_flight} events unfinished")]
@@ -84,6 +109,8 @@ impl GroupError {
         matches!(
             self,
             GroupError::Poison { .. }
+                | GroupError::TooManyParked { .. }
+                | GroupError::DeadLetters { source: DeadLetterError::Corrupt { .. }, .. }
                 | GroupError::Row { .. }
                 | GroupError::Settings(_)
                 | GroupError::Store(

@@ -11,7 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::consumer::error::GroupError;
 use crate::consumer::handler::EventHandler;
-use crate::consumer::lanes::Observer;
+use crate::consumer::lane_context::Observer;
 use crate::consumer::progress::Progress;
 use crate::consumer::run::GroupContext;
 use crate::consumer::settings::{GroupSettings, StartFrom, TailSettings};

@@ -31,7 +31,9 @@ pub trait EventHandler: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`HandlerError::Retry`]: the event is given again after a while, for ever.
-    /// [`HandlerError::Poison`]: the event will not work; the group halts before it.
+    /// [`HandlerError::Poison`]: the event will not work. It is tried a few times, and then
+    /// what the group's [`PoisonPolicy`](crate::consumer::PoisonPolicy) says; so is an event
+    /// whose handling panics.
     async fn handle(&self, event: &EventEnvelope) -> Result<Handled, HandlerError>;
 }
 

@@ -1,44 +1,32 @@
 //! Lanes: an aggregate's events go through one lane, in order; lanes work side by side.
 
-use std::future::Future;
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::FutureExt;
 use futures::StreamExt;
-use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
+use crate::consumer::dead_letters::Request;
 use crate::consumer::error::GroupError;
-use crate::consumer::handler::{EventHandler, Handled, HandlerError};
+use crate::consumer::lane_context::{InFlight, LaneContext, Outcome};
 use crate::consumer::progress::Ticket;
-use crate::consumer::settings::GroupSettings;
-use crate::consumer::status::Counters;
 use crate::event::EventEnvelope;
 use crate::ids::AggregateId;
-use crate::store::Backoff;
 
-/// Called after each event that is done.
-pub(crate) type Observer = Arc<dyn Fn(&EventEnvelope) + Send + Sync>;
+/// Requests that wait in a lane.
+const REQUESTS: usize = 16;
+
+/// How often the runner looks for new requests.
+const LOOK_FOR_REQUESTS: Duration = Duration::from_secs(1);
 
 /// An event on its way to the handler.
 pub(crate) struct Job {
     pub(crate) event: EventEnvelope,
     pub(crate) ticket: Ticket,
-}
-
-/// What every lane of a group works with.
-pub(crate) struct LaneContext {
-    pub(crate) group: String,
-    pub(crate) handler: Arc<dyn EventHandler>,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) settings: GroupSettings,
-    pub(crate) observer: Option<Observer>,
-    /// The group is stopping: what is in the lanes is finished, nothing is tried again.
-    pub(crate) closing: CancellationToken,
 }
 
 /// The lanes' entrances.
@@ -50,18 +38,27 @@ pub(crate) struct Lanes {
 
 impl Lanes {
     /// Starts the lanes. Each task ends with the first error, or when the group is closing
-    /// and its events are done.
+    /// and its events are done, or when the lease has lapsed.
     pub(crate) fn start(context: LaneContext) -> (Self, JoinSet<Result<(), GroupError>>) {
         let context = Arc::new(context);
         let mut tasks = JoinSet::new();
+        let mut requests = Vec::with_capacity(context.settings.lanes);
         let senders = (0..context.settings.lanes)
             .map(|_| {
                 let (sender, receiver) = mpsc::channel(context.settings.queue);
-                tasks.spawn(lane(Arc::clone(&context), receiver));
+                let (request_sender, request_receiver) = mpsc::channel(REQUESTS);
+                requests.push(request_sender);
+                tasks.spawn(guarded(
+                    &context,
+                    lane(Arc::clone(&context), receiver, request_receiver),
+                ));
                 sender
             })
             .collect();
-        (Self { senders, hasher: RandomState::new() }, tasks)
+        let lanes = Self { senders, hasher: RandomState::new() };
+        let feed = feed(Arc::clone(&context), lanes.hasher.clone(), requests);
+        tasks.spawn(guarded(&context, feed));
+        (lanes, tasks)
     }
 
     /// How many there are.
@@ -71,7 +68,7 @@ impl Lanes {
 
     /// The aggregate's lane.
     pub(crate) fn lane_of(&self, id: AggregateId) -> usize {
-        self.hasher.hash_one(id) as usize % self.senders.len()
+        place(&self.hasher, id, self.senders.len())
     }
 
     /// Waits for room in the aggregate's lane. What is then sent is in the lane: there is
@@ -81,18 +78,24 @@ impl Lanes {
     }
 }
 
-/// An event that the handler has begun and will report on.
-type InFlight = BoxFuture<'static, (Job, Result<(), HandlerError>)>;
-
-/// Where handling an event has led.
-enum Outcome {
-    Done,
-    InFlight(InFlight),
-    /// The group is closing while the event waited to be tried again.
-    Abandoned,
+fn place(hasher: &RandomState, id: AggregateId, lanes: usize) -> usize {
+    hasher.hash_one(id) as usize % lanes
 }
 
-async fn lane(context: Arc<LaneContext>, mut jobs: mpsc::Receiver<Job>) -> Result<(), GroupError> {
+/// The task, which ends when the lease has lapsed.
+fn guarded<T: Future<Output = Result<(), GroupError>>>(
+    context: &LaneContext,
+    task: T,
+) -> impl Future<Output = Result<(), GroupError>> + use<T> {
+    let (group, task) = (context.group.clone(), context.fence.guard(task));
+    async move { task.await.unwrap_or(Err(GroupError::LeaseLost { group })) }
+}
+
+async fn lane(
+    context: Arc<LaneContext>,
+    mut jobs: mpsc::Receiver<Job>,
+    mut requests: mpsc::Receiver<Request>,
+) -> Result<(), GroupError> {
     let mut in_flight: FuturesUnordered<InFlight> = FuturesUnordered::new();
     let (mut open, mut closing) = (true, false);
     loop {
@@ -101,11 +104,18 @@ async fn lane(context: Arc<LaneContext>, mut jobs: mpsc::Receiver<Job>) -> Resul
             // First what frees room and moves the watermark.
             biased;
             Some((job, result)) = in_flight.next(), if !in_flight.is_empty() => {
-                context.delivered(job, result)?;
+                context.delivered(job, result).await?;
             }
             () = context.closing.cancelled(), if open && !closing => {
                 jobs.close();
                 closing = true;
+            }
+            Some(request) = requests.recv(), if open && !closing => {
+                // What was sent before stays before.
+                while let Some((job, result)) = in_flight.next().await {
+                    context.delivered(job, result).await?;
+                }
+                context.carry_out(request).await?;
             }
             job = jobs.recv(), if open && room => {
                 let Some(job) = job else {
@@ -124,92 +134,50 @@ async fn lane(context: Arc<LaneContext>, mut jobs: mpsc::Receiver<Job>) -> Resul
     }
 }
 
-impl LaneContext {
-    /// Handles one event, as often as it takes.
-    async fn handle(&self, job: Job) -> Result<Outcome, GroupError> {
-        if !self.handler.accepts(&job.event.aggregate_type) {
-            job.ticket.done();
-            return Ok(Outcome::Done);
-        }
-        let (first, longest) = self.settings.retry_delay;
-        let mut backoff = Backoff::new(first, longest);
-        loop {
-            let reason = match self.attempt(&job.event).await {
-                Ok(Handled::Done) => {
-                    self.done(job);
-                    return Ok(Outcome::Done);
+/// Hands requests to the lanes of their aggregates.
+async fn feed(
+    context: Arc<LaneContext>,
+    hasher: RandomState,
+    lanes: Vec<mpsc::Sender<Request>>,
+) -> Result<(), GroupError> {
+    let mut announced = None;
+    let mut handed = HashSet::new();
+    let mut begun = false;
+    loop {
+        let requests = async {
+            let latest = context.requests.announced().await?;
+            if begun && latest == announced {
+                return Ok(Vec::new());
+            }
+            let requests = context.requests.open().await?;
+            announced = latest;
+            begun = true;
+            Ok(requests)
+        };
+        match requests.await {
+            Ok(requests) => {
+                if !requests.is_empty() {
+                    handed.retain(|id| requests.iter().any(|request| request.id == *id));
                 }
-                Ok(Handled::Pending(delivery)) => {
-                    return Ok(Outcome::InFlight(Box::pin(async move { (job, delivery.await) })));
+                for request in requests {
+                    if !context.slice.contains(request.aggregate_id) || !handed.insert(request.id) {
+                        continue;
+                    }
+                    let lane = place(&hasher, request.aggregate_id, lanes.len());
+                    tokio::select! {
+                        sent = lanes[lane].send(request) => {
+                            if sent.is_err() {
+                                return Ok(());
+                            }
+                        }
+                        () = context.closing.cancelled() => return Ok(()),
+                    }
                 }
-                Err(HandlerError::Poison(reason)) => return Err(self.poison(&job.event, &*reason)),
-                Err(HandlerError::Retry(reason)) => reason,
-            };
-            Counters::add(&self.counters.retries, 1);
-            let delay = backoff.delay();
-            tracing::warn!(
-                group = %self.group,
-                aggregate_id = %job.event.aggregate_id,
-                sequence_number = job.event.sequence_number,
-                %reason,
-                ?delay,
-                "an event could not be handled yet"
-            );
-            if tokio::time::timeout(delay, self.closing.cancelled()).await.is_ok() {
-                return Ok(Outcome::Abandoned);
             }
+            Err(error) => context.letters_failed(error)?,
         }
-    }
-
-    /// An event that was on its way has arrived, or not.
-    fn delivered(&self, job: Job, result: Result<(), HandlerError>) -> Result<(), GroupError> {
-        match result {
-            Ok(()) => {
-                self.done(job);
-                Ok(())
-            }
-            Err(HandlerError::Poison(reason)) => Err(self.poison(&job.event, &*reason)),
-            // Later events may have arrived: only a new beginning keeps the order.
-            Err(HandlerError::Retry(reason)) => {
-                Err(GroupError::Delivery { group: self.group.clone(), reason: reason.to_string() })
-            }
-        }
-    }
-
-    /// One call of the handler; a panic in it is the event's fault, not the process's end.
-    async fn attempt(&self, event: &EventEnvelope) -> Result<Handled, HandlerError> {
-        let call: std::pin::Pin<Box<dyn Future<Output = _> + Send + '_>> =
-            self.handler.handle(event);
-        match std::panic::AssertUnwindSafe(call).catch_unwind().await {
-            Ok(result) => result,
-            Err(panic) => {
-                let text = panic
-                    .downcast_ref::<&str>()
-                    .map(|s| (*s).to_owned())
-                    .or_else(|| panic.downcast_ref::<String>().cloned())
-                    .unwrap_or_else(|| "unknown reason".to_owned());
-                Err(HandlerError::poison(format!("the handler panicked: {text}")))
-            }
-        }
-    }
-
-    fn done(&self, job: Job) {
-        Counters::add(&self.counters.handled, 1);
-        if let Some(observer) = &self.observer {
-            observer(&job.event);
-        }
-        job.ticket.done();
-    }
-
-    fn poison(&self, event: &EventEnvelope, reason: &dyn std::error::Error) -> GroupError {
-        GroupError::Poison {
-            group: self.group.clone(),
-            aggregate_id: event.aggregate_id,
-            aggregate_type: event.aggregate_type.to_string(),
-            sequence_number: event.sequence_number,
-            event_type: event.event_type.to_string(),
-            event_version: event.event_version,
-            reason: reason.to_string(),
+        if tokio::time::timeout(LOOK_FOR_REQUESTS, context.closing.cancelled()).await.is_ok() {
+            return Ok(());
         }
     }
 }

@@ -12,11 +12,15 @@
 //! ```
 
 mod checkpoints;
+mod dead_letters;
 mod error;
+mod fence;
 mod group;
 mod handler;
 mod intake;
 mod join;
+mod lane_context;
+mod lane_requests;
 mod lanes;
 mod log_query;
 mod log_row;
@@ -33,11 +37,14 @@ mod sweep;
 mod tail;
 mod upcasting;
 
+pub use dead_letters::{
+    DeadLetter, DeadLetterError, DeadLetterPage, DeadLetters, PageToken, RequestId,
+};
 pub use error::GroupError;
 pub use group::{ConsumerGroup, GroupBuilder, RunningGroup};
 pub use handler::{EventHandler, Handled, HandlerError};
 pub use once::{Once, OnceError, OnceKey, Ran, Unconfirmed};
-pub use settings::{GroupSettings, StartFrom, TailSettings};
+pub use settings::{GroupSettings, PoisonPolicy, StartFrom, TailSettings};
 pub use slice::Slice;
 pub use status::{GroupState, GroupStatus};
 

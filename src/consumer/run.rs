@@ -11,11 +11,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::consumer::checkpoints::Checkpoints;
+use crate::consumer::dead_letters::{DeadLetterError, LetterTable, Requests};
 use crate::consumer::error::GroupError;
+use crate::consumer::fence::Fence;
 use crate::consumer::handler::EventHandler;
 use crate::consumer::intake::Intake;
 use crate::consumer::join::Follower;
-use crate::consumer::lanes::{LaneContext, Lanes, Observer};
+use crate::consumer::lane_context::{LaneContext, Observer};
+use crate::consumer::lanes::Lanes;
 use crate::consumer::log_streams::LogStreams;
 use crate::consumer::progress::{Millis, Progress};
 use crate::consumer::sequencer::Sequencer;
@@ -73,14 +76,7 @@ impl GroupContext {
         let progress = Arc::new(Progress::default());
         *self.progress.lock() = Arc::clone(&progress);
         let closing = CancellationToken::new();
-        let (lanes, mut tasks) = Lanes::start(LaneContext {
-            group: self.name.clone(),
-            handler: Arc::clone(&self.handler),
-            counters: Arc::clone(&self.counters),
-            settings: self.settings.clone(),
-            observer: self.observer.clone(),
-            closing: closing.clone(),
-        });
+        let (lanes, mut tasks) = Lanes::start(self.lane_context(slice, closing.clone()).await?);
         let sequencer =
             Sequencer::new(found.oldest(), self.settings.safety_interval, lanes.count());
         let intake = Arc::new(Intake::new(
@@ -105,6 +101,39 @@ impl GroupContext {
         let drained = self.drain(&mut tasks, &progress).await;
         let saved = checkpoints.save(&progress).await.map_err(|e| self.checkpoint_error(e));
         result.and(drained).and(saved)
+    }
+
+    async fn lane_context(
+        &self,
+        slice: Slice,
+        closing: CancellationToken,
+    ) -> Result<LaneContext, GroupError> {
+        let failed = |source| GroupError::DeadLetters { group: self.name.clone(), source };
+        let prepared = |source| {
+            failed(DeadLetterError::Database { operation: "preparing statements", source })
+        };
+        let letters =
+            LetterTable::prepare(self.store.clone(), &self.name).await.map_err(prepared)?;
+        let requests = Requests::prepare(self.store.clone(), &self.name).await.map_err(prepared)?;
+        let limit = self.settings.max_parked;
+        let parked = Arc::new(letters.parked(slice, limit).await.map_err(failed)?);
+        *self.counters.parked.lock() = Arc::clone(&parked);
+        if parked.count() > limit {
+            return Err(GroupError::TooManyParked { group: self.name.clone(), limit });
+        }
+        Ok(LaneContext {
+            group: self.name.clone(),
+            slice,
+            handler: Arc::clone(&self.handler),
+            counters: Arc::clone(&self.counters),
+            settings: self.settings.clone(),
+            observer: self.observer.clone(),
+            closing,
+            fence: Fence::none(),
+            letters,
+            parked,
+            requests,
+        })
     }
 
     /// Stores progress now and then, until `stop` or the first failure.

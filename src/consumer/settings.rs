@@ -33,12 +33,37 @@ pub struct GroupSettings {
     pub pending: usize,
     /// How often progress is stored. 1 s: what a crash makes a group handle again.
     pub checkpoint_interval: Duration,
+    /// What becomes of an event that will not work ([`HandlerError::Poison`] or a panic).
+    ///
+    /// [`HandlerError::Poison`]: crate::consumer::HandlerError::Poison
+    pub poison: PoisonPolicy,
+    /// How often an event is tried before it counts as one that will not work. 3: what looks
+    /// like the event's fault is now and then a race that the next attempt does not meet.
+    pub poison_attempts: u32,
+    /// Aggregates of a slice that may be parked at once; with one more the group halts.
+    /// 10 000: when so many fail, it is the handler, and to put everything aside helps nobody.
+    pub max_parked: usize,
     /// First and longest delay between attempts of an event. 50 ms, 10 s.
     pub retry_delay: (Duration, Duration),
     /// How long a stopping group may take to finish what it has begun. 30 s.
     pub drain_timeout: Duration,
     /// Where a group that has no progress yet begins. [`StartFrom::Beginning`].
     pub start_from: StartFrom,
+}
+
+/// What becomes of an event that was tried as often as the settings allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PoisonPolicy {
+    /// It goes to the dead letters, and the aggregate's later events follow it there, in
+    /// order, until the letters are retried or discarded. Other aggregates go on. The
+    /// default: no order is broken, and nobody else waits.
+    #[default]
+    ParkAggregate,
+    /// It goes to the dead letters, and the aggregate's later events are handled. For
+    /// handlers to which an event more or less makes no difference to the next.
+    SkipEvent,
+    /// The group halts before it. For handlers that must not miss anything.
+    HaltGroup,
 }
 
 impl Default for GroupSettings {
@@ -52,6 +77,9 @@ impl Default for GroupSettings {
             queue: 64,
             pending: 1024,
             checkpoint_interval: Duration::from_secs(1),
+            poison: PoisonPolicy::ParkAggregate,
+            poison_attempts: 3,
+            max_parked: 10_000,
             retry_delay: (Duration::from_millis(50), Duration::from_secs(10)),
             drain_timeout: Duration::from_secs(30),
             start_from: StartFrom::default(),
@@ -70,6 +98,7 @@ impl GroupSettings {
             ("sweep_interval", !self.sweep_interval.is_zero()),
             ("window", self.window >= Duration::from_millis(1)),
             ("checkpoint_interval", !self.checkpoint_interval.is_zero()),
+            ("poison_attempts", self.poison_attempts > 0),
             ("retry_delay", !self.retry_delay.0.is_zero()),
         ];
         match positive.iter().find(|(_, valid)| !valid) {

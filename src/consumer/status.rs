@@ -1,9 +1,12 @@
 //! How a group is doing.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+
+use crate::consumer::dead_letters::Parked;
 
 /// What a group is at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +48,12 @@ pub struct GroupStatus {
     pub following: bool,
     /// Attempts that failed and were repeated.
     pub retries: u64,
+    /// Events that went to the dead letters: those that failed and those behind them.
+    pub dead_letters: u64,
+    /// Dead letters that were retried and then worked.
+    pub letters_retried: u64,
+    /// Aggregates that wait behind a dead letter.
+    pub parked: usize,
     /// Events read and not done yet.
     pub in_flight: usize,
     /// Everything written before this time is done, µs since 1970; `None` before the first read.
@@ -63,6 +72,10 @@ pub(crate) struct Counters {
     pub(crate) hints_lost: AtomicU64,
     pub(crate) following: AtomicBool,
     pub(crate) retries: AtomicU64,
+    pub(crate) dead_letters: AtomicU64,
+    pub(crate) letters_retried: AtomicU64,
+    /// Of the current run.
+    pub(crate) parked: Mutex<Arc<Parked>>,
     pub(crate) state: Mutex<Option<GroupState>>,
 }
 
@@ -92,6 +105,9 @@ impl Counters {
             hints_lost: read(&self.hints_lost),
             following: self.following.load(Ordering::Relaxed),
             retries: read(&self.retries),
+            dead_letters: read(&self.dead_letters),
+            letters_retried: read(&self.letters_retried),
+            parked: self.parked.lock().count(),
             in_flight,
             watermark,
             lag: watermark.map(|w| {

@@ -1,5 +1,6 @@
 //! Consumer groups.
 
+mod dead_letters;
 mod delivery;
 mod once;
 mod recorder;

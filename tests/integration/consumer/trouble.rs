@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use messina::EventEnvelope;
-use messina::consumer::{EventHandler, GroupError, GroupState, Handled, HandlerError};
+use messina::consumer::{
+    EventHandler, GroupError, GroupSettings, GroupState, Handled, HandlerError, PoisonPolicy,
+};
 use messina_devdb::error::{CqlError, ErrorKind};
 use messina_devdb::faults::{Fault, FaultAction};
 use parking_lot::Mutex;
@@ -51,7 +53,7 @@ impl EventHandler for Failing {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_will_not_work_halts_the_group_before_it() {
+async fn a_group_of_the_policy_to_halt_stands_before_the_event_that_will_not_work() {
     let cases: [(&str, Outcome, &str); 3] = [
         ("poison", || Err(HandlerError::poison("no such account")), "no such account"),
         ("panic", || panic!("index out of bounds"), "panicked: index out of bounds"),
@@ -67,7 +69,9 @@ async fn an_event_that_will_not_work_halts_the_group_before_it() {
         let seen: Arc<Seen> = Arc::default();
         let versions = fill(&store, 1, 3).await;
         let handler = Failing { seen: Arc::clone(&seen), at: 3, how };
-        let mut halting = group(&store, name, handler).start().await.unwrap();
+        let settings = GroupSettings { poison: PoisonPolicy::HaltGroup, ..quick() };
+        let halting = group(&store, name, handler).settings(settings);
+        let mut halting = halting.start().await.unwrap();
         let error = halting.finished().await.unwrap_err();
         let id = *versions.keys().next().unwrap();
         assert!(
