@@ -244,7 +244,8 @@ impl Executor {
                         let only_static = plan.kind != ModifyKind::Insert
                             && !plan.operations.is_empty()
                             && plan.operations.iter().all(|o| o.target().is_static);
-                        if !only_static {
+                        // Of nothing but unset values there is no row at all.
+                        if !only_static && !mutation.is_empty() {
                             write.row(row.clone(), mutation);
                         }
                     }

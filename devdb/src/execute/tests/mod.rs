@@ -6,6 +6,7 @@ mod collections;
 mod conditions;
 mod ddl;
 mod fuzz;
+mod histories;
 mod lists;
 mod node;
 mod outbox;
