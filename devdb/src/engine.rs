@@ -76,6 +76,8 @@ pub struct Engine {
     console: Console,
     prepared: RwLock<PreparedStatements>,
     schema_changes: broadcast::Sender<SchemaChange>,
+    /// How long the node is to be away, each time that somebody wants it to restart.
+    restarts: broadcast::Sender<Duration>,
 }
 
 impl Engine {
@@ -115,6 +117,7 @@ impl Engine {
             console: Console::default(),
             prepared: RwLock::default(),
             schema_changes,
+            restarts: broadcast::channel(16).0,
             config,
         });
         engine.bootstrap(host_id)?;
@@ -396,6 +399,19 @@ impl Engine {
     /// Every schema change from now on.
     pub fn subscribe_schema(&self) -> broadcast::Receiver<SchemaChange> {
         self.schema_changes.subscribe()
+    }
+
+    /// Asks whoever serves clients to close their connections, and to take new ones after a
+    /// while. What was prepared is forgotten.
+    pub fn restart_connections(&self, away: Duration) {
+        self.forget_prepared();
+        // An engine that nobody serves has no connections.
+        let _ = self.restarts.send(away);
+    }
+
+    /// Every [`Engine::restart_connections`] from now on.
+    pub(crate) fn subscribe_restarts(&self) -> broadcast::Receiver<Duration> {
+        self.restarts.subscribe()
     }
 
     /// The node's clock, which a test may put wrong.

@@ -65,7 +65,7 @@ impl Given<'_> {
         CqlError::invalid(format!("Invalid fault '{}': {why}", self.name))
     }
 
-    fn text(&self, column: &str) -> Result<Option<&str>> {
+    pub(super) fn text(&self, column: &str) -> Result<Option<&str>> {
         let text = self.values.get(column).map(|bytes| std::str::from_utf8(bytes)).transpose();
         text.map_err(|_| self.refuse(format!("{column} is not UTF-8")))
     }

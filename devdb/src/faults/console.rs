@@ -24,10 +24,20 @@ const FAULTS: &str = "faults";
 /// More faults than this are not taken by CQL.
 const MAX_FAULTS: usize = 1000;
 
-const COMMANDS: [(&str, &str); 3] = [
+const COMMANDS: [(&str, &str); 5] = [
     ("clock_offset", "put the node's clock off by so many milliseconds, from now on"),
     ("forget_prepared", "forget all prepared statements, as a node does that was restarted"),
     ("new_generation", "begin a generation of other CDC streams after so many milliseconds"),
+    (
+        "new_tablet_generation",
+        "give table_name, in a keyspace on tablets, so many tablets and its CDC log a stream \
+         for each, after so many milliseconds",
+    ),
+    (
+        "restart",
+        "close all connections and forget prepared statements; take connections again after so \
+         many milliseconds, with the data as it was",
+    ),
 ];
 
 /// Creates the keyspace and its tables.
@@ -36,7 +46,7 @@ pub(crate) fn definitions() -> [String; 3] {
         format!("CREATE KEYSPACE {KEYSPACE} WITH replication = {{'class': 'LocalStrategy'}}"),
         columns::DEFINITION.to_owned(),
         "CREATE TABLE devdb.control (command text PRIMARY KEY, means text, \
-         milliseconds bigint, done bigint)"
+         milliseconds bigint, table_name text, tablets bigint, done bigint)"
             .to_owned(),
     ]
 }
@@ -150,29 +160,48 @@ impl Console {
 
     fn command(&self, engine: &Engine, given: &Given<'_>) -> Result<()> {
         let name = given.name;
-        let refuse =
-            |why: String| Err(CqlError::invalid(format!("Invalid command '{name}': {why}")));
-        if let Some(column) = given.values.keys().find(|column| **column != "milliseconds") {
-            return refuse(format!("{column} is shown by the node, not written"));
-        }
-        let milliseconds = given.bigint("milliseconds")?;
-        match (name, milliseconds) {
-            ("clock_offset", Some(offset)) => {
-                engine.clock().set_offset_micros(offset.saturating_mul(1000));
-            }
-            ("clock_offset", None) => return refuse("it needs milliseconds".to_owned()),
-            ("new_generation", given) => match u64::try_from(given.unwrap_or(0)) {
-                Ok(delay) => {
-                    engine.new_cdc_generation(Duration::from_millis(delay))?;
-                }
-                Err(_) => return refuse("milliseconds is negative".to_owned()),
-            },
-            ("forget_prepared", None) => engine.forget_prepared(),
-            ("forget_prepared", Some(_)) => return refuse("it takes no milliseconds".to_owned()),
+        let invalid = |why: &str| CqlError::invalid(format!("Invalid command '{name}': {why}"));
+        let settings: &[&str] = match name {
+            "clock_offset" | "new_generation" | "restart" => &["milliseconds"],
+            "new_tablet_generation" => &["milliseconds", "table_name", "tablets"],
+            "forget_prepared" => &[],
             _ => {
                 let known = COMMANDS.map(|(name, _)| name).join(", ");
-                return refuse(format!("it is none of {known}"));
+                return Err(invalid(&format!("it is none of {known}")));
             }
+        };
+        if let Some(column) = given.values.keys().find(|column| !settings.contains(column)) {
+            return Err(invalid(&match *column {
+                "means" | "done" => format!("{column} is shown by the node, not written"),
+                _ => format!("it takes no {column}"),
+            }));
+        }
+        let milliseconds = given.bigint("milliseconds")?;
+        let after = || match u64::try_from(milliseconds.unwrap_or(0)) {
+            Ok(after) => Ok(Duration::from_millis(after)),
+            Err(_) => Err(invalid("milliseconds is negative")),
+        };
+        match name {
+            "clock_offset" => match milliseconds {
+                Some(offset) => engine.clock().set_offset_micros(offset.saturating_mul(1000)),
+                None => return Err(invalid("it needs milliseconds")),
+            },
+            "new_generation" => {
+                engine.new_cdc_generation(after()?)?;
+            }
+            "new_tablet_generation" => {
+                let table = given.text("table_name")?.unwrap_or_default();
+                let Some((keyspace, table)) = table.split_once('.') else {
+                    return Err(invalid("it needs table_name, as keyspace.table"));
+                };
+                let tablets = given.bigint("tablets")?.and_then(|n| usize::try_from(n).ok());
+                let Some(tablets) = tablets else {
+                    return Err(invalid("it needs tablets"));
+                };
+                engine.new_tablet_generation(keyspace, table, tablets, after()?)?;
+            }
+            "restart" => engine.restart_connections(after()?),
+            _ => engine.forget_prepared(),
         }
         *self.done.lock().entry(name.to_owned()).or_default() += 1;
         Ok(())

@@ -11,6 +11,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::CqlError;
 use crate::request::ClientState;
@@ -47,6 +48,8 @@ pub(super) struct Shared {
     pub memory: Arc<Semaphore>,
     /// How long a frame may stop half-way.
     pub frame_timeout: Duration,
+    /// Ends all of them.
+    pub closing: CancellationToken,
 }
 
 /// KiB for all large bodies at work: two of the largest.
@@ -90,6 +93,7 @@ pub(super) async fn serve(socket: TcpStream, shared: Arc<Shared>) {
         let outbox = outbox.clone();
         async move { outbox.write_to(writer).await }
     });
+    let closing = shared.closing.clone();
     let mut connection = Connection {
         shared,
         outbox: outbox.clone(),
@@ -103,6 +107,7 @@ pub(super) async fn serve(socket: TcpStream, shared: Arc<Shared>) {
     let end = tokio::select! {
         end = connection.read() => end,
         () = outbox.aborted() => End::Silent,
+        () = closing.cancelled() => End::Silent,
     };
     if let Some(events) = &connection.events {
         events.abort();

@@ -2,9 +2,11 @@
 
 use messina_devdb::faults::{Fault, FaultAction, Operation, errors};
 use scylla::errors::DbError;
+use tokio::net::TcpStream;
 
 use super::{count, db_error, insert, node, try_run, until};
 use crate::common::Node;
+use crate::raw::Client;
 
 async fn refusal(node: &Node, text: &str) -> String {
     match try_run(node, text).await {
@@ -109,6 +111,23 @@ async fn what_makes_no_sense_is_refused_with_the_reason() {
             "INSERT INTO devdb.control (command, milliseconds) VALUES ('new_generation', -1)",
             "milliseconds is negative",
         ),
+        (
+            "INSERT INTO devdb.control (command, tablets) VALUES ('new_generation', 1)",
+            "it takes no tablets",
+        ),
+        (
+            "INSERT INTO devdb.control (command, done) VALUES ('restart', 1)",
+            "done is shown by the node",
+        ),
+        (
+            "INSERT INTO devdb.control (command, table_name) VALUES ('new_tablet_generation', 't')",
+            "it needs table_name, as keyspace.table",
+        ),
+        (
+            "INSERT INTO devdb.control (command, table_name, tablets) \
+             VALUES ('new_tablet_generation', 'ks.t', 2)",
+            "Table ks.t has no CDC log",
+        ),
         ("DELETE FROM devdb.control WHERE command = 'clock_offset'", "does not take DELETE"),
         ("TRUNCATE devdb.control", "does not take TRUNCATE"),
     ] {
@@ -139,6 +158,8 @@ async fn commands_are_done_and_counted() {
         row("clock_offset", Some(-5000), 1),
         row("forget_prepared", None, 1),
         row("new_generation", None, 1),
+        row("new_tablet_generation", None, 0),
+        row("restart", None, 0),
     ];
     assert_eq!(rows, expected);
     node.run("INSERT INTO devdb.control (command, milliseconds) VALUES ('clock_offset', 0)").await;
@@ -153,4 +174,40 @@ async fn a_fault_that_hits_everything_can_be_removed() {
     let delete = "DELETE FROM devdb.faults WHERE name = 'all'";
     until("connected again", || async { try_run(&node, delete).await.is_ok() }).await;
     until("connected again", || async { insert(&node, 1).await.is_ok() }).await;
+}
+
+#[tokio::test]
+async fn a_restart_closes_connections_and_keeps_the_data() {
+    let node = node().await;
+    insert(&node, 1).await.unwrap();
+    let prepared = node.session.prepare("SELECT v FROM t WHERE p = 1").await.unwrap();
+    let mut other = Client::started(&node.devdb).await;
+    let restart = "INSERT INTO devdb.control (command, milliseconds) VALUES ('restart', 300)";
+    // The answer to it arrives.
+    node.run(restart).await;
+    assert!(other.receive().await.is_none());
+    assert!(TcpStream::connect(node.devdb.addr()).await.is_err(), "it is away for a while");
+    until("connected again", || async { insert(&node, 2).await.is_ok() }).await;
+    assert_eq!(count(&node, "t").await, 2);
+    // The driver prepares again what the node has forgotten.
+    assert!(node.session.execute_unpaged(&prepared, ()).await.unwrap().is_rows());
+}
+
+#[tokio::test]
+async fn tablets_are_split_by_command() {
+    let node = node().await;
+    node.run(
+        "CREATE KEYSPACE tabs WITH replication = {'class': 'NetworkTopologyStrategy', \
+         'replication_factor': 1} AND tablets = {'enabled': true, 'initial': 2}",
+    )
+    .await;
+    node.run("CREATE TABLE tabs.t (p int PRIMARY KEY) WITH cdc = {'enabled': true}").await;
+    let generations = || async { count(&node, "system.cdc_timestamps").await };
+    assert_eq!(generations().await, 1);
+    node.run(
+        "INSERT INTO devdb.control (command, table_name, tablets, milliseconds) \
+         VALUES ('new_tablet_generation', 'tabs.t', 8, 50)",
+    )
+    .await;
+    assert_eq!(generations().await, 2);
 }
