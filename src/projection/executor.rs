@@ -23,7 +23,6 @@ pub(crate) struct Executor {
 
 /// Which versions of the tables are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code)]
 pub(crate) enum Targets {
     /// All that are to be kept up to date: the live group's.
     All,

@@ -26,6 +26,11 @@ impl ProjectionHandler {
     pub fn shared(store: &EventStore, projection: Arc<dyn Projection>) -> Self {
         Self { executor: Executor::new(store, projection, Targets::All) }
     }
+
+    /// Of the group that follows the log for versions being built.
+    pub(crate) fn of_unread_versions(store: &EventStore, projection: Arc<dyn Projection>) -> Self {
+        Self { executor: Executor::new(store, projection, Targets::Unread) }
+    }
 }
 
 impl fmt::Debug for ProjectionHandler {

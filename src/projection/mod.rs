@@ -11,5 +11,9 @@ mod writes;
 
 pub use handler::ProjectionHandler;
 pub use projection::{Projection, ProjectionError};
-pub use rebuild::{Rebuild, RebuildError, RebuildProgress, RebuildReport};
+pub use rebuild::{
+    DifferenceKind, OnError, Rebuild, RebuildError, RebuildMode, RebuildPhase, RebuildPlan,
+    RebuildProgress, RebuildReport, RowDifference, SkippedEvent, TableComparison, Verify,
+    VerifyReport,
+};
 pub use writes::{Bindable, Delete, MAX_WRITES_PER_EVENT, Put, WriteDescription, Writes};

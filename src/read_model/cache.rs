@@ -19,7 +19,6 @@ const REFRESH: Duration = Duration::from_millis(500);
 
 /// This long after a change of the row, nobody acts on what it was before: [`VALID`], and
 /// as much again as clocks may differ in speed and a request may wait in the process.
-#[allow(dead_code)]
 pub(crate) const NOTICED_AFTER: Duration = Duration::from_millis(1500);
 
 /// One projection's versions.

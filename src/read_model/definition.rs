@@ -78,18 +78,20 @@ async fn refuse_dependents(
     Ok(())
 }
 
+/// A column of a deployed table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Column {
+pub(crate) struct Column {
     /// 0 partition key, 1 clustering, 2 the rest: as they stand in the definition.
-    rank: u8,
+    pub(crate) rank: u8,
     position: i32,
-    name: String,
+    pub(crate) name: String,
     column_type: String,
     is_static: bool,
     descending: bool,
 }
 
-async fn columns(
+/// The table's columns, those of its key first, in their order.
+pub(crate) async fn columns(
     session: &Session,
     keyspace: &str,
     table: &str,
@@ -235,7 +237,8 @@ fn statement(keyspace: &str, target: &str, columns: &[Column], options: &[String
     text
 }
 
-fn quoted(name: &str) -> String {
+/// The name as CQL has it.
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

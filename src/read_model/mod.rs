@@ -6,7 +6,6 @@
 //! acting on it, so that who changes it knows when all have noticed.
 
 mod cache;
-#[allow(dead_code)] // Rebuilding beside comes next.
 mod definition;
 mod model;
 mod versions;
@@ -14,8 +13,6 @@ mod versions;
 pub use model::{ReadModel, ReadModelError};
 pub use versions::table_name;
 
-#[allow(unused_imports)]
 pub(crate) use cache::{NOTICED_AFTER, VersionCache};
-#[allow(unused_imports)]
-pub(crate) use definition::{DefinitionError, create_table};
+pub(crate) use definition::{Column, DefinitionError, columns, create_table, quoted};
 pub(crate) use versions::{VersionRows, Versions};

@@ -27,4 +27,4 @@ pub use database::DatabaseError;
 pub(crate) use database::is_transient;
 pub(crate) use retry::Backoff;
 pub(crate) use rows::parse_metadata;
-pub(crate) use scan::ScanPosition;
+pub(crate) use scan::{ScanPage, ScanPosition};

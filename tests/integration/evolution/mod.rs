@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use messina::event::{Upcasted, Upcasters};
-use messina::projection::{ProjectionHandler, Rebuild, Writes};
+use messina::projection::{ProjectionHandler, Rebuild, RebuildMode, Writes};
 use messina::store::{Append, NewEvent};
 use messina::{
     Aggregate, AggregateId, CommandError, CommandHandler, EventEnvelope, EventId, EventStore,
@@ -160,7 +160,8 @@ async fn a_live_and_a_rebuilt_projection_see_the_events_of_today() {
     let other = AggregateId::new();
     write_old(&store, other, &[("AccountOpenedWith", 1, json!({ "owner": "bob", "euros": 7 }))])
         .await;
-    Rebuild::new(store, Arc::new(Balances)).run(|_| {}).await.unwrap();
+    let rebuild = Rebuild::new(store, Arc::new(Balances)).mode(RebuildMode::Truncate);
+    rebuild.run(|_| {}).await.unwrap();
     assert_eq!(row(&db, id).await, expected);
     assert_eq!(row(&db, other).await, Some((Some("bob".to_owned()), Some(700))));
 }

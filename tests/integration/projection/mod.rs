@@ -1,129 +1,16 @@
 //! Projections against a database.
 
-use std::collections::BTreeMap;
+mod model;
+mod rebuild;
+mod verify;
+
 use std::sync::Arc;
 
 use messina::consumer::ConsumerGroup;
-use messina::projection::{ProjectionHandler, Rebuild, Writes};
-use messina::{
-    AggregateId, CommandHandler, EventEnvelope, EventStore, Migration, Projection, ProjectionError,
-};
+use messina::projection::{ProjectionHandler, Rebuild, RebuildMode};
 
-use crate::support::{Account, AccountCommand, AccountEvent, TestDb, quick, until};
-
-const TABLES: Migration = Migration::new(
-    1,
-    "balances",
-    "CREATE TABLE balances (account uuid PRIMARY KEY, owner text, balance bigint, version bigint);
-     CREATE TABLE by_level (level text, account uuid, balance bigint, PRIMARY KEY (level, account));",
-);
-
-struct Balances;
-
-fn level(balance: i64) -> &'static str {
-    if balance >= 100 { "rich" } else { "poor" }
-}
-
-impl Projection for Balances {
-    fn name(&self) -> &'static str {
-        "balances"
-    }
-
-    fn aggregate_types(&self) -> &'static [&'static str] {
-        &["Account"]
-    }
-
-    fn tables(&self) -> &'static [&'static str] {
-        &["balances", "by_level"]
-    }
-
-    fn handle_event(
-        &self,
-        event: &EventEnvelope,
-        writes: &mut Writes,
-    ) -> Result<(), ProjectionError> {
-        let id = event.aggregate_id.0;
-        let (before, after) = match event.decode_event()? {
-            AccountEvent::Opened { owner } => {
-                writes.put("balances").key("account", id).set("owner", owner);
-                (0, 0)
-            }
-            AccountEvent::Deposited { cents, balance } => (balance - cents, balance),
-            AccountEvent::Withdrawn { cents, balance } => (balance + cents, balance),
-        };
-        writes
-            .put("balances")
-            .key("account", id)
-            .set("balance", after)
-            .set("version", event.sequence_number);
-        writes.delete("by_level").key("level", level(before)).key("account", id);
-        writes.put("by_level").key("level", level(after)).key("account", id).set("balance", after);
-        Ok(())
-    }
-}
-
-type Model = (BTreeMap<AggregateId, (String, i64, i64)>, BTreeMap<(String, AggregateId), i64>);
-
-async fn rows(db: &TestDb) -> Model {
-    let balances = db
-        .query_unpaged(
-            format!("SELECT account, owner, balance, version FROM {}.balances", db.keyspace),
-            (),
-        )
-        .await
-        .unwrap()
-        .into_rows_result()
-        .unwrap();
-    let levels = db
-        .query_unpaged(format!("SELECT level, account, balance FROM {}.by_level", db.keyspace), ())
-        .await
-        .unwrap()
-        .into_rows_result()
-        .unwrap();
-    (
-        balances
-            .rows::<(uuid::Uuid, Option<String>, i64, i64)>()
-            .unwrap()
-            .map(|row| {
-                let (id, owner, balance, version) = row.unwrap();
-                (AggregateId(id), (owner.unwrap_or_default(), balance, version))
-            })
-            .collect(),
-        levels
-            .rows::<(String, uuid::Uuid, i64)>()
-            .unwrap()
-            .map(|row| {
-                let (level, id, balance) = row.unwrap();
-                ((level, AggregateId(id)), balance)
-            })
-            .collect(),
-    )
-}
-
-/// Commands on some accounts; what the read model must be then.
-async fn fill(store: &EventStore) -> Model {
-    let accounts = CommandHandler::<Account>::new(store.clone());
-    let mut model = Model::default();
-    for n in 0..8_i64 {
-        let id = AggregateId::new();
-        let owner = format!("owner {n}");
-        accounts.execute(id, AccountCommand::Open { owner: owner.clone() }).await.unwrap();
-        let mut balance = 0;
-        let mut version = 1;
-        for k in 0..6 {
-            let (command, change) = if k % 3 == 2 {
-                (AccountCommand::Withdraw { cents: 40 + n }, -40 - n)
-            } else {
-                (AccountCommand::Deposit { cents: 60 }, 60)
-            };
-            version = accounts.execute(id, command).await.unwrap().version;
-            balance += change;
-        }
-        model.0.insert(id, (owner, balance, version));
-        model.1.insert((level(balance).to_owned(), id), balance);
-    }
-    model
-}
+use crate::support::{TestDb, quick, until};
+use model::{Balances, TABLES, fill, rows};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_projection_follows_the_events() {
@@ -168,6 +55,7 @@ async fn a_rebuild_leaves_what_the_live_group_leaves_also_beside_it() {
     });
     let mut seen = Vec::new();
     let report = Rebuild::new(store.clone(), Arc::new(Balances))
+        .mode(RebuildMode::Truncate)
         .run(|progress| seen.push(progress))
         .await
         .unwrap();
@@ -222,7 +110,12 @@ async fn an_event_that_cannot_be_read_stops_a_rebuild_and_is_named() {
         db.keyspace
     );
     db.query_unpaged(cql, (id.0,)).await.unwrap();
-    let error = Rebuild::new(store, Arc::new(Balances)).run(|_| {}).await.unwrap_err().to_string();
+    let error = Rebuild::new(store, Arc::new(Balances))
+        .mode(RebuildMode::InPlace)
+        .run(|_| {})
+        .await
+        .unwrap_err()
+        .to_string();
     for part in ["event 3 of Account", &id.to_string(), "does not deserialize"] {
         assert!(error.contains(part), "{part} in: {error}");
     }

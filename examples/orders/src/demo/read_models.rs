@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
+use messina::read_model::ReadModel;
 use messina::{AggregateId, EventStore, StoreError};
 use scylla::client::session::Session;
 use scylla::response::query_result::QueryRowsResult;
@@ -27,28 +28,34 @@ pub(super) async fn samples(
     store: &EventStore,
     orders: &[(AggregateId, i64, Order)],
 ) -> Result<Vec<Sample>, ServiceError> {
-    let keyspace = store.keyspace();
     let session = store.session();
+    let current = async |projection: &str, query: &str| {
+        ReadModel::new(store.clone(), projection).cql(query).await
+    };
     let ids: Vec<_> = orders.iter().take(4).map(|(id, _, _)| id.0).collect();
     let customer = busiest_customer(orders);
     let quoted = |text: &str| format!("'{text}'");
     let mut samples = vec![
         sample(
             session,
-            format!(
+            current(
+                "order_read_model",
                 "SELECT order_id, customer_id, status, item_count, total_cents, shipper, version \
-                 FROM {keyspace}.order_read_model WHERE order_id IN ?"
-            ),
+                 FROM {order_read_model} WHERE order_id IN ?",
+            )
+            .await?,
             "(…)",
             (ids,),
         )
         .await?,
         sample(
             session,
-            format!(
+            current(
+                "orders_by_customer",
                 "SELECT placed_at, order_id, status, item_count, total_cents \
-                 FROM {keyspace}.orders_by_customer WHERE customer_id = ? LIMIT 4"
-            ),
+                 FROM {orders_by_customer} WHERE customer_id = ? LIMIT 4",
+            )
+            .await?,
             &quoted(&customer),
             (&customer,),
         )
@@ -58,10 +65,12 @@ pub(super) async fn samples(
         samples.push(
             sample(
                 session,
-                format!(
+                current(
+                    "orders_by_status",
                     "SELECT placed_at, order_id, customer_id, total_cents \
-                     FROM {keyspace}.orders_by_status WHERE status = ? LIMIT 3"
-                ),
+                     FROM {orders_by_status} WHERE status = ? LIMIT 3",
+                )
+                .await?,
                 &quoted(status),
                 (status,),
             )
@@ -86,12 +95,9 @@ pub(super) async fn agreeing(
     store: &EventStore,
     orders: &[(AggregateId, i64, Order)],
 ) -> Result<usize, ServiceError> {
-    let cql = format!(
-        "SELECT status, version, total_cents FROM {}.order_read_model WHERE order_id = ?",
-        store.keyspace()
-    );
-    let mut statement = store.session().prepare(cql).await.map_err(|e| unavailable(e.into()))?;
-    statement.set_is_idempotent(true);
+    let model = ReadModel::new(store.clone(), "order_read_model");
+    let query = "SELECT status, version, total_cents FROM {order_read_model} WHERE order_id = ?";
+    let statement = model.prepared(query).await?;
     let agree = stream::iter(orders)
         .map(|(id, version, order)| {
             let statement = &statement;

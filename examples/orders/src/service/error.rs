@@ -59,6 +59,9 @@ pub enum ServiceError {
     /// A rebuild.
     #[error(transparent)]
     Rebuild(Box<RebuildError>),
+    /// A read model that is queried.
+    #[error(transparent)]
+    ReadModel(#[from] messina::read_model::ReadModelError),
     /// A file of orders.
     #[error(transparent)]
     File(#[from] FileError),
@@ -70,6 +73,9 @@ pub enum ServiceError {
         /// What was answered.
         reason: String,
     },
+    /// Not done without being told so.
+    #[error("{0}")]
+    Refused(String),
     /// Something of the demonstration's own.
     #[error("{0}")]
     Demo(String),
