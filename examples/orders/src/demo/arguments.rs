@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::Args;
 
 use crate::data::GENERATED_BY_DEFAULT;
 use crate::service::{ReadingArguments, duration};
@@ -16,8 +16,7 @@ use crate::service::{ReadingArguments, duration};
 ///
 /// Exit codes: 0 every event reached every group and the topic, in order; 1 not so, or
 /// something failed; 2 the flags make no sense.
-#[derive(Debug, Clone, Parser)]
-#[command(version)]
+#[derive(Debug, Clone, Args)]
 pub struct DemoArguments {
     /// How many orders; all of a file's, or 1000 made-up ones, unless given
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]

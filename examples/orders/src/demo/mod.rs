@@ -12,3 +12,4 @@ mod workload;
 
 pub use arguments::DemoArguments;
 pub use run::run;
+pub(crate) use tracker::{Tracker, microseconds, record};

@@ -22,20 +22,20 @@ struct Times {
 
 /// The events of a run. An event may be handled before its acknowledgement is noted, so
 /// either comes first.
-pub(super) struct Tracker {
+pub(crate) struct Tracker {
     shards: Vec<Mutex<HashMap<EventId, Times>>>,
 }
 
 /// How a group has done.
-pub(super) struct Reached {
+pub(crate) struct Reached {
     /// Acknowledged events that it has handled.
-    pub(super) events: usize,
+    pub(crate) events: usize,
     /// From acknowledgement to handled, µs.
-    pub(super) latency: Histogram<u64>,
+    pub(crate) latency: Histogram<u64>,
 }
 
 impl Tracker {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
     }
 
@@ -46,12 +46,12 @@ impl Tracker {
     }
 
     /// An append with this event has been acknowledged.
-    pub(super) fn acknowledged(&self, id: EventId, at: Instant) {
+    pub(crate) fn acknowledged(&self, id: EventId, at: Instant) {
         self.shard(id).lock().entry(id).or_default().acknowledged = Some(at);
     }
 
     /// A group has handled this event.
-    pub(super) fn handled(&self, group: usize, id: EventId) {
+    pub(crate) fn handled(&self, group: usize, id: EventId) {
         let now = Instant::now();
         let mut shard = self.shard(id).lock();
         // When an event comes again, the first time counts.
@@ -61,12 +61,12 @@ impl Tracker {
     }
 
     /// How many events have been acknowledged.
-    pub(super) fn total(&self) -> usize {
+    pub(crate) fn total(&self) -> usize {
         self.sum(|times| usize::from(times.acknowledged.is_some()))
     }
 
     /// Events that groups have handled, all groups together.
-    pub(super) fn handled_in_all(&self) -> usize {
+    pub(crate) fn handled_in_all(&self) -> usize {
         self.sum(|times| times.handled.iter().flatten().count())
     }
 
@@ -75,7 +75,7 @@ impl Tracker {
     }
 
     /// The acknowledged events.
-    pub(super) fn ids(&self) -> Vec<EventId> {
+    pub(crate) fn ids(&self) -> Vec<EventId> {
         let of = |shard: &Mutex<HashMap<EventId, Times>>| {
             let shard = shard.lock();
             let acknowledged = shard.iter().filter(|(_, times)| times.acknowledged.is_some());
@@ -85,7 +85,7 @@ impl Tracker {
     }
 
     /// What a group has handled of what was acknowledged, and how soon.
-    pub(super) fn reached(&self, group: usize) -> Reached {
+    pub(crate) fn reached(&self, group: usize) -> Reached {
         let mut reached = Reached { events: 0, latency: microseconds() };
         for shard in &self.shards {
             for times in shard.lock().values() {
@@ -101,13 +101,13 @@ impl Tracker {
 }
 
 /// A histogram of microseconds up to an hour, to three digits.
-pub(super) fn microseconds() -> Histogram<u64> {
+pub(crate) fn microseconds() -> Histogram<u64> {
     // These bounds and digits are among those that it offers: there is nothing to fail.
     Histogram::new_with_bounds(1, 3_600_000_000, 3)
         .unwrap_or_else(|_| unreachable!("the bounds are valid"))
 }
 
-pub(super) fn record(histogram: &mut Histogram<u64>, duration: Duration) {
+pub(crate) fn record(histogram: &mut Histogram<u64>, duration: Duration) {
     histogram.saturating_record(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
 }
 
