@@ -42,9 +42,11 @@ pub(crate) struct Intake {
     pub(crate) slice: Slice,
     pub(crate) store: EventStore,
     pub(crate) progress: Arc<Progress>,
-    pub(crate) sequencer: Sequencer,
+    pub(crate) sequencer: Arc<Sequencer>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) lanes: Lanes,
+    /// The group begins here: what is older is done, or not its own.
+    start: Millis,
     /// The error that ended the sweep, with its kind; scylla-cdc passes on only its text.
     pub(crate) failure: Mutex<Option<GroupError>>,
     /// From which moment on the tail should have shown every row.
@@ -56,21 +58,23 @@ pub(crate) struct Intake {
 /// What became of a hint.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Hinted {
-    /// It is in a lane, or was.
+    /// It is in a lane, or was, or is none of the group's.
     Taken,
     /// It is left to the sweep.
     Left,
 }
 
 impl Intake {
+    #[expect(clippy::too_many_arguments, reason = "the parts of a run meet here, once")]
     pub(crate) fn new(
         group: String,
         slice: Slice,
         store: EventStore,
         progress: Arc<Progress>,
-        sequencer: Sequencer,
+        sequencer: Arc<Sequencer>,
         counters: Arc<Counters>,
         lanes: Lanes,
+        start: Millis,
     ) -> Self {
         Self {
             group,
@@ -81,6 +85,7 @@ impl Intake {
             counters,
             stuck: Mutex::new(vec![None; lanes.count()]),
             lanes,
+            start,
             failure: Mutex::new(None),
             followed: AtomicI64::new(NOT_FOLLOWING),
         }
@@ -131,6 +136,9 @@ impl Intake {
     /// Dropping the future at any moment leaves everything consistent: an event is noted as
     /// let through when it is in its lane, without a pause between.
     pub(crate) async fn hint(&self, hint: &LogEvent) -> Result<Hinted, GroupError> {
+        if hint.time < self.start {
+            return Ok(Hinted::Taken);
+        }
         let lane = self.lanes.lane_of(hint.event.aggregate_id);
         let patience = match self.stuck.lock().get(lane) {
             Some(Some(since)) if since.elapsed() < STUCK => Duration::ZERO,

@@ -1,7 +1,6 @@
 //! Lanes: an aggregate's events go through one lane, in order; lanes work side by side.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::consumer::dead_letters::Request;
 use crate::consumer::error::GroupError;
 use crate::consumer::lane_context::{InFlight, LaneContext, Outcome};
 use crate::consumer::progress::Ticket;
+use crate::consumer::slice::stable_hash;
 use crate::event::EventEnvelope;
 use crate::ids::AggregateId;
 
@@ -33,7 +33,6 @@ pub(crate) struct Job {
 #[derive(Clone)]
 pub(crate) struct Lanes {
     senders: Arc<[mpsc::Sender<Job>]>,
-    hasher: RandomState,
 }
 
 impl Lanes {
@@ -55,8 +54,8 @@ impl Lanes {
                 sender
             })
             .collect();
-        let lanes = Self { senders, hasher: RandomState::new() };
-        let feed = feed(Arc::clone(&context), lanes.hasher.clone(), requests);
+        let lanes = Self { senders };
+        let feed = feed(Arc::clone(&context), requests);
         tasks.spawn(guarded(&context, feed));
         (lanes, tasks)
     }
@@ -68,7 +67,7 @@ impl Lanes {
 
     /// The aggregate's lane.
     pub(crate) fn lane_of(&self, id: AggregateId) -> usize {
-        place(&self.hasher, id, self.senders.len())
+        place(id, self.senders.len())
     }
 
     /// Waits for room in the aggregate's lane. What is then sent is in the lane: there is
@@ -78,8 +77,10 @@ impl Lanes {
     }
 }
 
-fn place(hasher: &RandomState, id: AggregateId, lanes: usize) -> usize {
-    hasher.hash_one(id) as usize % lanes
+/// The lane, the same in every run, by other bits than the slice, which would leave lanes
+/// empty.
+fn place(id: AggregateId, lanes: usize) -> usize {
+    (stable_hash(id) >> 32) as usize % lanes
 }
 
 /// The task, which ends when the lease has lapsed.
@@ -137,7 +138,6 @@ async fn lane(
 /// Hands requests to the lanes of their aggregates.
 async fn feed(
     context: Arc<LaneContext>,
-    hasher: RandomState,
     lanes: Vec<mpsc::Sender<Request>>,
 ) -> Result<(), GroupError> {
     let mut announced = None;
@@ -163,7 +163,7 @@ async fn feed(
                     if !context.slice.contains(request.aggregate_id) || !handed.insert(request.id) {
                         continue;
                     }
-                    let lane = place(&hasher, request.aggregate_id, lanes.len());
+                    let lane = place(request.aggregate_id, lanes.len());
                     tokio::select! {
                         sent = lanes[lane].send(request) => {
                             if sent.is_err() {

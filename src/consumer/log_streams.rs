@@ -7,7 +7,7 @@ use scylla::statement::Consistency;
 use scylla::statement::unprepared::Statement;
 use scylla::value::CqlTimestamp;
 
-use crate::consumer::progress::Millis;
+use crate::consumer::progress::{Millis, StreamId};
 use crate::store::{DatabaseError, EventStore};
 
 /// The table whose log groups follow.
@@ -112,6 +112,14 @@ impl LogStreams {
         statement.set_is_idempotent(true);
         statement
     }
+}
+
+/// A stream's id as progress knows it.
+pub(crate) fn stream_id(id: &[u8]) -> Result<StreamId, DatabaseError> {
+    let id: [u8; 16] = id
+        .try_into()
+        .map_err(|_| DatabaseError::Answer(format!("a stream id of {} bytes", id.len())))?;
+    Ok(StreamId::from_be_bytes(id))
 }
 
 async fn uses_tablets(session: &Session, keyspace: &str) -> Result<bool, DatabaseError> {

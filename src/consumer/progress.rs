@@ -21,6 +21,8 @@ pub(crate) struct Progress {
 #[derive(Debug, Default)]
 struct State {
     generation: Millis,
+    /// Where a group stands that replays: the streams are then the parts of the ring.
+    stands: Option<Millis>,
     streams: HashMap<StreamId, Stream>,
     next_ticket: u64,
     in_flight: usize,
@@ -79,6 +81,12 @@ pub(crate) struct StreamProgress {
 }
 
 impl Progress {
+    /// Of a replay: its streams are the parts of the token ring and their times tokens, and
+    /// the group stands at `since` until it is through.
+    pub(crate) fn replaying(since: Millis) -> Self {
+        Self { state: Mutex::new(State { stands: Some(since), ..State::default() }) }
+    }
+
     /// The reader begins with the streams of this generation: those before it are read.
     pub(crate) fn begin_generation(&self, generation: Millis) {
         self.state.lock().generation = generation;
@@ -120,6 +128,9 @@ impl Progress {
     /// Every row before this is done, in all streams; `None` before any is read.
     pub(crate) fn watermark(&self) -> Option<Millis> {
         let state = self.state.lock();
+        if state.stands.is_some() {
+            return state.stands;
+        }
         relevant(&state).filter_map(|(_, stream)| stream.watermark()).min()
     }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::consumer::checkpoints::Checkpoints;
+use crate::consumer::checkpoints::{Checkpoints, Found};
 use crate::consumer::dead_letters::{DeadLetterError, LetterTable, Requests};
 use crate::consumer::error::GroupError;
 use crate::consumer::fence::Fence;
@@ -22,15 +22,18 @@ use crate::consumer::lanes::Lanes;
 use crate::consumer::log_streams::LogStreams;
 use crate::consumer::progress::{Millis, Progress};
 use crate::consumer::sequencer::Sequencer;
-use crate::consumer::settings::{GroupSettings, StartFrom};
+use crate::consumer::settings::{GroupSettings, StartFrom, millis};
 use crate::consumer::slice::Slice;
-use crate::consumer::status::Counters;
+use crate::consumer::status::{Counters, GroupState};
 use crate::consumer::sweep::Sweep;
 use crate::store::{DatabaseError, EventStore, is_transient};
 use crate::time::now_micros;
 
 /// The CDC log keeps its rows this long (`ttl` of the outbox's `cdc` option).
 const LOG_TTL: Duration = Duration::from_secs(86_400);
+
+/// What is so close to the log's end may be gone before it is read.
+const TTL_MARGIN: Duration = Duration::from_secs(600);
 
 /// What a group is made of, the same in every run.
 pub(crate) struct GroupContext {
@@ -45,40 +48,67 @@ pub(crate) struct GroupContext {
 }
 
 impl GroupContext {
-    fn checkpoint_error(&self, source: DatabaseError) -> GroupError {
+    pub(super) fn checkpoint_error(&self, source: DatabaseError) -> GroupError {
         GroupError::Checkpoints { group: self.name.clone(), source }
     }
 
-    /// Where the group begins if it is new.
-    async fn start(&self) -> Result<Millis, GroupError> {
-        let wanted = match self.settings.start_from {
+    /// Where the group begins if it is new: 0 for the beginning, which no log reaches.
+    fn start(&self) -> Millis {
+        match self.settings.start_from {
             StartFrom::Time(time) => time
                 .duration_since(std::time::UNIX_EPOCH)
                 .map_or(0, |since| since.as_millis() as Millis),
             StartFrom::Now => now_micros() / 1000,
-            StartFrom::Beginning => now_micros() / 1000 - LOG_TTL.as_millis() as Millis,
-        };
-        let streams = LogStreams::of(&self.store).await.map_err(|e| self.checkpoint_error(e))?;
-        streams.first_readable(wanted).await.map_err(|e| self.checkpoint_error(e))
+            StartFrom::Beginning => 0,
+        }
     }
 
-    /// Runs a slice until `stop`, then finishes what is in the lanes and stores the progress.
+    /// Runs a slice until `stop`: replays what the log does not hold, then follows the log.
+    /// At the end what is in the lanes is finished and the progress is stored.
     pub(crate) async fn run(
         &self,
         slice: Slice,
         stop: &CancellationToken,
     ) -> Result<(), GroupError> {
-        let start = self.start().await?;
         let checkpoints = Checkpoints::prepare(self.store.clone(), &self.name, slice)
             .await
             .map_err(|e| self.checkpoint_error(e))?;
-        let found = checkpoints.load(start).await.map_err(|e| self.checkpoint_error(e))?;
+        let mut replayed = None;
+        loop {
+            let found =
+                checkpoints.load(self.start()).await.map_err(|e| self.checkpoint_error(e))?;
+            let oldest = found.oldest();
+            // A replay may take longer than the log goes back: then there is another, of what
+            // was written since.
+            if oldest >= now_micros() / 1000 - millis(LOG_TTL - TTL_MARGIN) {
+                return self.follow(slice, stop, &checkpoints, found, replayed).await;
+            }
+            self.counters.set_state(GroupState::Replaying);
+            replayed = self.replay(slice, stop, &checkpoints, oldest).await?;
+            if replayed.is_none() {
+                return Ok(());
+            }
+            self.counters.set_state(GroupState::Running);
+        }
+    }
+
+    /// Follows the log from the checkpoints on, with what a replay before it remembers.
+    async fn follow(
+        &self,
+        slice: Slice,
+        stop: &CancellationToken,
+        checkpoints: &Checkpoints,
+        found: Found,
+        replayed: Option<Arc<Sequencer>>,
+    ) -> Result<(), GroupError> {
+        let streams = LogStreams::of(&self.store).await.map_err(|e| self.checkpoint_error(e))?;
+        let oldest = found.oldest();
+        let start = streams.first_readable(oldest).await.map_err(|e| self.checkpoint_error(e))?;
         let progress = Arc::new(Progress::default());
         *self.progress.lock() = Arc::clone(&progress);
         let closing = CancellationToken::new();
         let (lanes, mut tasks) = Lanes::start(self.lane_context(slice, closing.clone()).await?);
-        let sequencer =
-            Sequencer::new(found.oldest(), self.settings.safety_interval, lanes.count());
+        let sequencer = replayed.unwrap_or_else(|| self.sequencer(oldest));
         let intake = Arc::new(Intake::new(
             self.name.clone(),
             slice,
@@ -87,13 +117,14 @@ impl GroupContext {
             sequencer,
             Arc::clone(&self.counters),
             lanes,
+            oldest,
         ));
-        let mut sweep = Sweep::start(Arc::clone(&intake), found, &self.settings).await?;
+        let mut sweep = Sweep::start(Arc::clone(&intake), found, start, &self.settings).await?;
         let follower = self.settings.tail.clone().map(|tail| {
             let follower = Follower::new(Arc::clone(&intake), self.settings.clone(), tail);
             AbortOnDropHandle::new(tokio::spawn(follower.run()))
         });
-        let result = self.watch(stop, &checkpoints, &intake, &mut sweep, &mut tasks).await;
+        let result = self.watch(stop, checkpoints, &intake, &mut sweep, &mut tasks).await;
         drop(sweep);
         drop(follower);
         self.counters.following.store(false, Ordering::Relaxed);
@@ -103,7 +134,13 @@ impl GroupContext {
         result.and(drained).and(saved)
     }
 
-    async fn lane_context(
+    /// Of a run that follows the log from `start` on.
+    pub(super) fn sequencer(&self, start: Millis) -> Arc<Sequencer> {
+        let lanes = self.settings.lanes;
+        Arc::new(Sequencer::new(start, self.settings.safety_interval, lanes))
+    }
+
+    pub(super) async fn lane_context(
         &self,
         slice: Slice,
         closing: CancellationToken,
@@ -136,6 +173,21 @@ impl GroupContext {
         })
     }
 
+    /// Progress that cannot be stored now is stored next time.
+    pub(super) fn unless_transient(
+        &self,
+        saved: Result<(), DatabaseError>,
+    ) -> Result<(), GroupError> {
+        match saved {
+            Ok(()) => Ok(()),
+            Err(error) if is_transient(&error) => {
+                tracing::warn!(group = %self.name, %error, "progress not stored yet");
+                Ok(())
+            }
+            Err(error) => Err(self.checkpoint_error(error)),
+        }
+    }
+
     /// Stores progress now and then, until `stop` or the first failure.
     async fn watch(
         &self,
@@ -150,7 +202,7 @@ impl GroupContext {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                Some(ended) = tasks.join_next() => self.lane_ended(ended)?,
+                Some(ended) = tasks.join_next() => self.task_ended(ended)?,
                 ended = &mut sweep.finished => {
                     let reason = match ended {
                         Ok(()) => "the reader ended".to_owned(),
@@ -162,19 +214,14 @@ impl GroupContext {
                 }
                 _ = tick.tick() => {
                     intake.sequencer.swept(&intake.progress.positions()).await;
-                    match checkpoints.save(&intake.progress).await {
-                        Ok(()) => {}
-                        Err(error) if is_transient(&error) => {
-                            tracing::warn!(group = %self.name, %error, "progress not stored yet");
-                        }
-                        Err(error) => return Err(self.checkpoint_error(error)),
-                    }
+                    let saved = checkpoints.save(&intake.progress).await;
+                    self.unless_transient(saved)?;
                 }
             }
         }
     }
 
-    fn lane_ended(
+    pub(super) fn task_ended(
         &self,
         ended: Result<Result<(), GroupError>, tokio::task::JoinError>,
     ) -> Result<(), GroupError> {
@@ -188,7 +235,7 @@ impl GroupContext {
 
     /// Waits for the lanes to finish what they have. The first failure is the result, but
     /// the other lanes finish.
-    async fn drain(
+    pub(super) async fn drain(
         &self,
         tasks: &mut JoinSet<Result<(), GroupError>>,
         progress: &Progress,
@@ -197,7 +244,7 @@ impl GroupContext {
         let mut result = Ok(());
         loop {
             match timeout_at(deadline, tasks.join_next()).await {
-                Ok(Some(ended)) => result = result.and(self.lane_ended(ended)),
+                Ok(Some(ended)) => result = result.and(self.task_ended(ended)),
                 Ok(None) => return result,
                 Err(_) => {
                     tasks.abort_all();

@@ -185,6 +185,20 @@ impl Sequencer {
         entry.time = entry.time.max(time);
         entry.stream = stream;
     }
+
+    /// Whether an event of this time may be shown by the log once more.
+    pub(crate) fn is_recent(&self, time: Millis) -> bool {
+        time >= self.bounds.read().start.forget
+    }
+
+    /// Notes that an event and all before it have been let through, though not from the log.
+    pub(crate) fn settled(&self, shard: &mut Shard, event: &EventEnvelope, time: Millis) {
+        // The stream is that of no generation.
+        self.passed(shard, event, StreamId::MAX, time);
+        if let Some(entry) = shard.last.get_mut(&event.aggregate_id) {
+            entry.first = 1;
+        }
+    }
 }
 
 impl Shard {

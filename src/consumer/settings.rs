@@ -164,12 +164,16 @@ impl TailSettings {
 /// Where a group that has no progress yet begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StartFrom {
-    /// With the oldest entry of the log, which is at most its TTL (24 h) old.
+    /// With the first event there is: `event_store` is replayed, then the log is followed.
+    /// The default, since a read model without its past is wrong, and an event too many is
+    /// seen at once.
     #[default]
     Beginning,
-    /// With the events that are written from now on.
+    /// With the events that are written from now on: those with this moment's time or a
+    /// later one, by the writers' clocks.
     Now,
-    /// With the events of the log that were written at this time and later.
+    /// With the events that were written at this time and later: from the log if it goes
+    /// back so far (its TTL is 24 h), from `event_store` otherwise.
     Time(SystemTime),
 }
 

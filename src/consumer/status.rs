@@ -11,6 +11,8 @@ use crate::consumer::dead_letters::Parked;
 /// What a group is at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GroupState {
+    /// Handling what `event_store` holds, before the log is followed.
+    Replaying,
     /// Reading and handling.
     Running,
     /// Something failed; the group begins again at its checkpoint.

@@ -29,12 +29,14 @@ pub(crate) struct Sweep {
 }
 
 impl Sweep {
+    /// Begins at `start` with what the checkpoints do not say otherwise.
     pub(crate) async fn start(
         intake: Arc<Intake>,
         found: Found,
+        start: Millis,
         settings: &GroupSettings,
     ) -> Result<Self, GroupError> {
-        let start = Duration::from_millis(found.oldest().max(0).unsigned_abs());
+        let start = Duration::from_millis(start.max(0).unsigned_abs());
         let saver = Positions { progress: Arc::clone(&intake.progress), found };
         let (reader, finished) = CDCLogReaderBuilder::new()
             .session(Arc::clone(intake.store.session()))

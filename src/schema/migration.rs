@@ -35,4 +35,5 @@ pub(crate) const OWN: &[Migration] = &[
     Migration::new(3, "commands", include_str!("../../cql/0003_commands.cql")),
     Migration::new(4, "rebuild", include_str!("../../cql/0005_rebuild.cql")),
     Migration::new(5, "handled_once", include_str!("../../cql/0006_handled_once.cql")),
+    Migration::new(6, "replay", include_str!("../../cql/0004_replay.cql")),
 ];

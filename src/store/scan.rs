@@ -40,6 +40,8 @@ pub(crate) struct ScanPosition {
 pub(crate) struct ScanPage {
     /// Events in ring order; an aggregate's in theirs.
     pub(crate) events: Vec<EventEnvelope>,
+    /// When each was written, µs since 1970.
+    pub(crate) write_times: Vec<i64>,
     /// Where the next page begins; `None`: the range is read.
     pub(crate) next: Option<ScanPosition>,
 }
@@ -61,9 +63,11 @@ impl EventStore {
             .map_err(unavailable(operation))?;
         let rows = result.into_rows_result().map_err(unavailable(operation))?;
         let mut events: Vec<EventEnvelope> = Vec::with_capacity(rows.rows_num());
+        let mut write_times = Vec::with_capacity(rows.rows_num());
         for row in rows.rows::<EventRow<'_>>().map_err(unavailable(operation))? {
             let row = row.map_err(unavailable(operation))?;
             let (id, sequence_number) = (row.aggregate_id, row.sequence_number);
+            write_times.push(row.write_time.unwrap_or(0));
             let envelope = row.envelope(events.last()).map_err(|reason| StoreError::Corrupt {
                 aggregate_id: id.into(),
                 sequence_number,
@@ -75,7 +79,7 @@ impl EventStore {
             ControlFlow::Break(()) => None,
             ControlFlow::Continue(state) => Some(ScanPosition { state: Some(state) }),
         };
-        Ok(ScanPage { events, next })
+        Ok(ScanPage { events, write_times, next })
     }
 }
 

@@ -69,7 +69,9 @@ impl Poller {
         loop {
             let began = Instant::now();
             if let Some(set) = streams.changed() {
-                position.last = position.last.min(set.newest);
+                if set.newest > position.streams.newest {
+                    position.last = position.last.min(set.newest);
+                }
                 position.streams = set;
             }
             match self.poll(&mut position).await {
@@ -101,7 +103,7 @@ impl Poller {
             self.listeners.missed(from);
             from = now - wide;
         }
-        if position.polls % self.settings.wide_every == 0 {
+        if position.polls.is_multiple_of(self.settings.wide_every) {
             from = from.min(now - wide);
             position.seen.forget_before(from - wide);
         }

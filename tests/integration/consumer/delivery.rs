@@ -114,6 +114,7 @@ async fn an_event_that_the_log_does_not_show_is_fetched_when_the_next_one_shows_
     let store = db.store().await;
     let seen: Arc<Seen> = Arc::default();
     let group = group(&store, "gaps", Recorder(Arc::clone(&seen))).start().await.unwrap();
+    until("the log is followed", || async { group.status().following }).await;
     // Events are written while the outbox does not log; then it does again.
     let log = async |enabled: bool| {
         let cql = format!(

@@ -4,5 +4,7 @@ mod dead_letters;
 mod delivery;
 mod once;
 mod recorder;
+mod replay;
 mod restarts;
+mod tail;
 mod trouble;
