@@ -7,7 +7,7 @@ use scylla::errors::NewSessionError;
 
 use crate::cli::service::{HandlerFailure, UnknownName};
 use crate::cli::settings::SettingsError;
-use crate::consumer::GroupError;
+use crate::consumer::{DeadLetterError, GroupError};
 use crate::projection::RebuildError;
 use crate::schema::{Difference, SchemaError};
 use crate::store::{DatabaseError, StoreError};
@@ -74,6 +74,9 @@ pub enum CommandLineError {
     /// A rebuild.
     #[error(transparent)]
     Rebuild(Box<RebuildError>),
+    /// Dead letters.
+    #[error(transparent)]
+    DeadLetter(#[from] DeadLetterError),
     /// The process's own surroundings: signals, terminal, runtime.
     #[error("{what}: {source}")]
     System {
@@ -119,6 +122,8 @@ pub(crate) enum Outcome {
     Well,
     /// It looked, and something is not as it should be: differences, findings.
     Findings,
+    /// A signal ended it before its end; it can be gone on with.
+    Interrupted,
 }
 
 /// Ends a command: one line on standard error, with `verbose` its causes too.
@@ -126,6 +131,8 @@ pub(crate) fn exit(result: Result<Outcome, CommandLineError>, verbose: bool) -> 
     let error = match result {
         Ok(Outcome::Well) => return ExitCode::SUCCESS,
         Ok(Outcome::Findings) => return ExitCode::from(3),
+        // As shells say of a command that Ctrl-C ended.
+        Ok(Outcome::Interrupted) => return ExitCode::from(130),
         Err(error) => error,
     };
     let mut said = error.to_string();

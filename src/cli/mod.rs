@@ -7,12 +7,15 @@ mod connect;
 mod error;
 mod logging;
 mod output;
+mod pages;
+mod rebuild;
 mod runner;
 mod service;
 mod settings;
 mod time;
 
 pub use error::CommandLineError;
+pub use rebuild::rebuild_projection;
 pub use runner::projection_runner;
 pub use service::{HandlerContext, HandlerFailure, Service, UnknownName};
 pub use settings::SettingsError;

@@ -220,6 +220,25 @@ impl Service {
             .find(|group| group.name == name)
             .ok_or_else(|| UnknownName::new("group", name, self.group_names()))
     }
+
+    /// The projection of this name; groups of another kind are not among them.
+    pub(crate) fn projection_named(&self, name: &str) -> Result<Arc<dyn Projection>, UnknownName> {
+        let projections = || {
+            self.groups.iter().filter_map(|group| match &group.kind {
+                GroupKind::Projection(projection) => Some((group.name.as_str(), projection)),
+                GroupKind::Handler { .. } => None,
+            })
+        };
+        projections()
+            .find(|(own, _)| *own == name)
+            .map(|(_, projection)| Arc::clone(projection))
+            .ok_or_else(|| {
+                let known = projections().map(|(name, _)| name).collect();
+                let mut unknown = UnknownName::new("projection", name, known);
+                unknown.has_effects = self.entry(name).is_ok();
+                unknown
+            })
+    }
 }
 
 impl GroupEntry {
@@ -245,17 +264,26 @@ impl GroupEntry {
 /// A name that nothing has.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "there is no {kind} {name:?}; there are: {}",
-    known.join(", ")
+    "there is no {kind} {name:?}; there are: {}{}",
+    known.join(", "),
+    if *has_effects { format!(" ({name} has effects outside of tables: it cannot be rebuilt)") }
+    else { String::new() }
 )]
 pub struct UnknownName {
     kind: &'static str,
     name: String,
     known: Vec<String>,
+    /// It is a group, but none that can be rebuilt.
+    has_effects: bool,
 }
 
 impl UnknownName {
     fn new(kind: &'static str, name: &str, known: Vec<&str>) -> Self {
-        Self { kind, name: name.to_owned(), known: known.into_iter().map(str::to_owned).collect() }
+        Self {
+            kind,
+            name: name.to_owned(),
+            known: known.into_iter().map(str::to_owned).collect(),
+            has_effects: false,
+        }
     }
 }

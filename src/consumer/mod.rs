@@ -52,5 +52,9 @@ pub use slice::Slice;
 pub use status::{GroupState, GroupStatus};
 
 pub(crate) use checkpoints::{Checkpoints, Found};
+#[cfg(feature = "cli")]
+pub(crate) use log_query::STREAMS_PER_QUERY;
 pub(crate) use log_streams::LogStreams;
 pub(crate) use progress::{Millis, Progress, StreamId, Ticket};
+#[cfg(feature = "cli")]
+pub(crate) use tail::Tail;

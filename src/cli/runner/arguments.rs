@@ -28,6 +28,9 @@ pub(super) enum Command {
     /// How far each group is
     #[command(subcommand)]
     Checkpoints(CheckpointsCommand),
+    /// Events that a group could not handle: look, retry, discard
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
     /// The tables
     #[command(subcommand)]
     Schema(SchemaCommand),
@@ -61,6 +64,78 @@ pub(super) enum CheckpointsCommand {
     },
 }
 
+/// How long the runner may take to do what is asked.
+const WAIT: &str = "10s";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DeadLettersCommand {
+    /// List a group's letters
+    List {
+        /// The group
+        group: String,
+        /// At most so many
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+        /// Form of the output; json: a line per letter
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Show one letter with its event and its error's causes
+    Show {
+        /// The group
+        group: String,
+        /// Whose event
+        aggregate: AggregateId,
+        /// Which event
+        sequence: i64,
+        /// Form of the output
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Try again: one event, an aggregate's letters in order, or all
+    ///
+    /// The group's runner does it, in the aggregate's order. Exit code 3: an event failed
+    /// again.
+    Retry {
+        /// The group
+        group: String,
+        /// Whose letters
+        aggregate: Option<AggregateId>,
+        /// Only this event
+        #[arg(requires = "aggregate")]
+        sequence: Option<i64>,
+        /// The letters of every aggregate
+        #[arg(long, conflicts_with = "aggregate")]
+        all: bool,
+        /// How long the runner may take
+        #[arg(long, default_value = WAIT, value_name = "TIME")]
+        wait: humantime::Duration,
+    },
+    /// Delete letters: the group never handles these events
+    Discard {
+        /// The group
+        group: String,
+        /// Whose letters
+        aggregate: AggregateId,
+        /// Only this event
+        sequence: Option<i64>,
+        /// How long the runner may take
+        #[arg(long, default_value = WAIT, value_name = "TIME")]
+        wait: humantime::Duration,
+    },
+}
+
+impl DeadLettersCommand {
+    pub(super) fn group(&self) -> &str {
+        match self {
+            Self::List { group, .. }
+            | Self::Show { group, .. }
+            | Self::Retry { group, .. }
+            | Self::Discard { group, .. } => group,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum SchemaCommand {
     /// Create the keyspace if it is not there and apply missing migrations
@@ -81,6 +156,17 @@ pub(super) enum EventsCommand {
         /// To this sequence number; to the last unless given
         #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
         to: Option<i64>,
+        /// Form of the output; json: a line per event
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Events as they are written, until Ctrl-C
+    ///
+    /// What becomes visible more than a second late is not shown.
+    Tail {
+        /// Only this type of event
+        #[arg(long = "type", value_name = "TYPE")]
+        event_type: Option<String>,
         /// Form of the output; json: a line per event
         #[arg(long, value_enum, default_value_t)]
         output: Output,

@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 
 use super::arguments::{Arguments, Command};
-use super::{checkpoints, doctor, events, run, schema};
+use super::{checkpoints, dead_letters, doctor, events, run, schema};
 use crate::cli::error::{CommandLineError, Outcome, exit};
 use crate::cli::service::Service;
 use crate::cli::settings::{self, RUNNER, Settings};
-use crate::cli::{logging, output};
+use crate::cli::{logging, output, pages};
+
+const NAME: &str = "projection-runner";
 
 /// The whole of a `projection-runner`: reads arguments, environment and configuration file,
 /// does what they ask, and says how it ended.
@@ -19,10 +21,8 @@ use crate::cli::{logging, output};
 /// Exit codes: 0 all is well; 1 something failed; 2 the flags or the configuration make no
 /// sense; 3 it was looked, and something is not as it should be.
 pub fn projection_runner(service: Service) -> ExitCode {
-    let command = settings::add_to(
-        Arguments::command().name("projection-runner").version(service.version),
-        RUNNER,
-    );
+    let command =
+        settings::add_to(Arguments::command().name(NAME).version(service.version), RUNNER);
     let mut matches = match command.clone().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => error.exit(),
@@ -40,21 +40,8 @@ pub fn projection_runner(service: Service) -> ExitCode {
             return Ok(Outcome::Well);
         }
         match arguments.command.unwrap_or(Command::Run) {
-            Command::Completions { shell } => {
-                let mut command = command;
-                let mut script = Vec::new();
-                clap_complete::generate(shell, &mut command, "projection-runner", &mut script);
-                output::line(String::from_utf8_lossy(&script).trim_end())?;
-                Ok(Outcome::Well)
-            }
-            Command::Man => {
-                let mut page = Vec::new();
-                clap_mangen::Man::new(command).render(&mut page).map_err(|source| {
-                    CommandLineError::System { what: "rendering the manual page", source }
-                })?;
-                output::line(String::from_utf8_lossy(&page).trim_end())?;
-                Ok(Outcome::Well)
-            }
+            Command::Completions { shell } => pages::completions(command, NAME, shell),
+            Command::Man => pages::manual(command),
             command => {
                 let runs = matches!(command, Command::Run);
                 logging::start(&settings, runs)?;
@@ -77,6 +64,7 @@ async fn carry_out(
     match command {
         Command::Run => run::run(service, settings).await,
         Command::Checkpoints(command) => checkpoints::run(command, service, settings).await,
+        Command::DeadLetters(command) => dead_letters::run(command, service, settings).await,
         Command::Schema(command) => schema::run(command, service, settings).await,
         Command::Events(command) => events::run(command, service, settings).await,
         Command::Doctor { output } => doctor::run(output, service, settings).await,

@@ -8,7 +8,9 @@ use crate::cli::error::{CommandLineError, Outcome};
 use crate::cli::output::{self, Output};
 use crate::cli::service::Service;
 use crate::cli::settings::Settings;
+use crate::consumer::{Tail, TailSettings};
 use crate::event::EventEnvelope;
+use crate::store::EventStore;
 
 /// Events read at once: an aggregate may have a million.
 const PAGE: i64 = 1_000;
@@ -39,6 +41,55 @@ pub(super) async fn run(
             }
             Ok(Outcome::Well)
         }
+        EventsCommand::Tail { event_type, output } => {
+            tail(&store, event_type.as_deref(), output).await
+        }
+    }
+}
+
+/// Prints what comes, until Ctrl-C.
+async fn tail(
+    store: &EventStore,
+    event_type: Option<&str>,
+    form: Output,
+) -> Result<Outcome, CommandLineError> {
+    let failed = |source| CommandLineError::Database { what: "following the log", source };
+    let tail = Tail::of(store, &TailSettings::default()).await.map_err(failed)?;
+    let mut events = tail.subscribe();
+    loop {
+        let hints = tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => {
+                let system = |source| CommandLineError::System {
+                    what: "listening for Ctrl-C",
+                    source,
+                };
+                interrupted.map_err(system)?;
+                return Ok(Outcome::Well);
+            }
+            hints = events.next() => hints,
+        };
+        let Some(hints) = hints else { return Ok(Outcome::Well) };
+        if events.take_lost().is_some() {
+            eprintln!("some events are not shown: they came faster than they could be printed");
+        }
+        for hint in hints.iter() {
+            if event_type.is_some_and(|wanted| *hint.event.event_type != *wanted) {
+                continue;
+            }
+            match form {
+                Output::Json => output::json_line(&as_json(&hint.event))?,
+                Output::Table => output::line(&format!(
+                    "{}  {} {}  {}  {} v{}  {}",
+                    output::moment(hint.event.committed_at / 1000),
+                    hint.event.aggregate_type,
+                    hint.event.aggregate_id,
+                    hint.event.sequence_number,
+                    hint.event.event_type,
+                    hint.event.event_version,
+                    hint.event.event.as_str()
+                ))?,
+            }
+        }
     }
 }
 
@@ -60,7 +111,7 @@ fn print(events: &[EventEnvelope], form: Output) -> Result<(), CommandLineError>
 }
 
 /// An event as `event_store` has it.
-fn as_json(event: &EventEnvelope) -> Value {
+pub(super) fn as_json(event: &EventEnvelope) -> Value {
     // Data that is not JSON is shown as the text that it is: this is for looking.
     let data = serde_json::from_str(event.event.as_str())
         .unwrap_or_else(|_| Value::String(event.event.as_str().to_owned()));

@@ -3,6 +3,7 @@
 mod arguments;
 mod checkpoints;
 mod command;
+mod dead_letters;
 mod doctor;
 mod events;
 mod run;

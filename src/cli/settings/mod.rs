@@ -6,7 +6,7 @@ mod print;
 mod resolve;
 mod setting;
 
-pub(crate) use known::RUNNER;
+pub(crate) use known::{REBUILD, RUNNER};
 pub(crate) use print::print;
 pub use resolve::SettingsError;
 pub(crate) use resolve::{Settings, add_to};

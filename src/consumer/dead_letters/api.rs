@@ -160,6 +160,19 @@ impl DeadLetters {
         })
     }
 
+    /// An aggregate's first letters, at most `limit` (at least one, at most 1000), in order.
+    ///
+    /// # Errors
+    /// As [`DeadLetters::list`].
+    pub async fn of_aggregate(
+        &self,
+        id: AggregateId,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, DeadLetterError> {
+        let limit = i32::try_from(limit.clamp(1, 1000)).unwrap_or(1000);
+        self.table.letters(id, i64::MIN, i64::MAX, limit).await
+    }
+
     /// Asks for one event to be tried again. For a parked aggregate only its first letter
     /// can be, so that the order stays.
     ///

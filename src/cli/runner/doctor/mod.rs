@@ -5,6 +5,7 @@ mod clocks;
 mod database;
 mod finding;
 mod progress;
+mod streams;
 
 use finding::{Finding, Level};
 
@@ -32,7 +33,10 @@ pub(super) async fn run(
             findings.push(schema);
             if has_schema {
                 match EventStore::connect(session, keyspace).await {
-                    Ok(store) => findings.extend(progress::groups(&store, service).await),
+                    Ok(store) => {
+                        findings.push(streams::streams(&store, settings).await);
+                        findings.extend(progress::groups(&store, service).await);
+                    }
                     Err(error) => findings.push(Finding::problem("store", error.to_string())),
                 }
             }
