@@ -26,14 +26,24 @@ pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
 
+    /// The projection
+    #[arg(required = true)]
+    pub(super) name: Option<String>,
+
     #[command(flatten)]
-    pub(super) rebuild: Option<RebuildArguments>,
+    pub(super) rebuild: RebuildArguments,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Compare a read model's tables with a replay, row by row; changes nothing
-    Verify(Work),
+    Verify {
+        /// The projection
+        name: String,
+
+        #[command(flatten)]
+        work: Work,
+    },
     /// Print a shell's completions
     Completions {
         /// For which shell
@@ -45,9 +55,6 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Work {
-    /// The projection
-    pub(super) name: String,
-
     /// How many ranges of the token ring are read at once
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) parallel: u16,

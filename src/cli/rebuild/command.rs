@@ -44,13 +44,16 @@ pub fn rebuild_projection(service: Service) -> ExitCode {
             output::line(settings::print(&settings).trim_end())?;
             return Ok(Outcome::Well);
         }
-        match (arguments.command, arguments.rebuild) {
+        match (arguments.command, arguments.name) {
             (Some(Command::Completions { shell }), _) => pages::completions(command, NAME, shell),
             (Some(Command::Man), _) => pages::manual(command),
-            (Some(Command::Verify(work)), _) => {
-                run(&settings, verify(work, &service, &settings))
+            (Some(Command::Verify { name, work }), _) => {
+                run(&settings, verify(&name, work, &service, &settings))
             }
-            (None, Some(arguments)) => run(&settings, rebuild(arguments, &service, &settings)),
+            (None, Some(name)) => {
+                run(&settings, rebuild(&name, arguments.rebuild, &service, &settings))
+            }
+            // Refused by the parser.
             (None, None) => Err(CommandLineError::Usage("name a projection".to_owned())),
         }
     });
@@ -70,12 +73,13 @@ fn run(
 }
 
 async fn rebuild(
+    name: &str,
     arguments: RebuildArguments,
     service: &Service,
     settings: &Settings,
 ) -> Result<Outcome, CommandLineError> {
     let work = &arguments.work;
-    let projection = service.projection_named(&work.name)?;
+    let projection = service.projection_named(name)?;
     let stop = stop_on_signals()?;
     let store = store(service, settings).await?;
     let mut rebuild = Rebuild::new(store, projection)
@@ -98,13 +102,13 @@ async fn rebuild(
     }
     if arguments.drop_old {
         if plan.old_versions.is_empty() {
-            output::line(&format!("{}: no old versions", work.name))?;
+            output::line(&format!("{}: no old versions", name))?;
             return Ok(Outcome::Well);
         }
         let versions: Vec<String> = plan.old_versions.iter().map(ToString::to_string).collect();
-        confirm(arguments.yes, &format!("drop version {} of {}", versions.join(", "), work.name))?;
+        confirm(arguments.yes, &format!("drop version {} of {}", versions.join(", "), name))?;
         let dropped = rebuild.drop_old().await?;
-        output::line(&format!("{}: {} old versions dropped", work.name, dropped.len()))?;
+        output::line(&format!("{}: {} old versions dropped", name, dropped.len()))?;
         return Ok(Outcome::Well);
     }
     if plan.mode == RebuildMode::Truncate && plan.resumes_at.is_none() {
@@ -121,11 +125,12 @@ async fn rebuild(
 }
 
 async fn verify(
+    name: &str,
     work: Work,
     service: &Service,
     settings: &Settings,
 ) -> Result<Outcome, CommandLineError> {
-    let projection = service.projection_named(&work.name)?;
+    let projection = service.projection_named(name)?;
     let stop = stop_on_signals()?;
     let store = store(service, settings).await?;
     let mut verify = Verify::new(store, projection)
