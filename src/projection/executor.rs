@@ -116,7 +116,10 @@ impl Executor {
         let timestamps: Vec<i64> = (event.committed_at..).take(writes.len()).collect();
         if let ([write], [timestamp], [version]) = (writes, timestamps.as_slice(), versions) {
             let statement = self.statements.get(write, *version).await?;
-            self.store.session().execute_unpaged(&statement, values(write, timestamp)).await?;
+            self.store
+                .session()
+                .execute_unpaged(&statement.prepared, values(write, timestamp))
+                .await?;
             return Ok(());
         }
         // Unlogged: if it is cut short, the event comes again and completes it.
@@ -126,7 +129,8 @@ impl Executor {
         let mut rows: Vec<Values<'_>> = Vec::with_capacity(writes.len() * versions.len());
         for version in versions {
             for (write, timestamp) in writes.iter().zip(&timestamps) {
-                batch.append_statement(self.statements.get(write, *version).await?);
+                let statement = self.statements.get(write, *version).await?;
+                batch.append_statement(statement.prepared.clone());
                 rows.push(values(write, timestamp));
             }
         }

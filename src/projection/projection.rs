@@ -15,8 +15,8 @@ pub trait Projection: Send + Sync + 'static {
     /// The aggregate types whose events it is given.
     fn aggregate_types(&self) -> &'static [&'static str];
 
-    /// The tables it writes, all of them: writing to another one is refused, and a rebuild
-    /// truncates these.
+    /// The tables it writes, all of them, as the migrations name them: writing to another one
+    /// is refused, and a rebuild makes these anew. No other projection writes them.
     fn tables(&self) -> &'static [&'static str];
 
     /// What `event` changes.
@@ -37,8 +37,14 @@ pub trait Projection: Send + Sync + 'static {
 pub enum ProjectionError {
     /// The event's payload is not what its type promises.
     #[error(transparent)]
-    Corrupt(#[from] CorruptEvent),
+    Corrupt(Box<CorruptEvent>),
     /// The projection's own reason.
     #[error("{0}")]
     Refused(String),
+}
+
+impl From<CorruptEvent> for ProjectionError {
+    fn from(error: CorruptEvent) -> Self {
+        Self::Corrupt(Box::new(error))
+    }
 }

@@ -1,5 +1,7 @@
 //! The statements of a projection's writes, prepared once per kind of write and version.
 
+use std::sync::Arc;
+
 use parking_lot::RwLock;
 use scylla::serialize::value::SerializeValue;
 use scylla::statement::Consistency;
@@ -75,12 +77,32 @@ pub(crate) fn values<'w>(write: &'w Write, timestamp: &'w i64) -> Values<'w> {
     }
 }
 
+/// A prepared statement, and which of its values are the partition key, in the key's order.
+#[derive(Debug)]
+pub(crate) struct WriteStatement {
+    pub(crate) prepared: PreparedStatement,
+    /// Empty if it does not name one partition.
+    pub(crate) partition: Vec<usize>,
+}
+
+impl WriteStatement {
+    fn new(prepared: PreparedStatement) -> Self {
+        let mut places: Vec<_> = prepared
+            .get_variable_pk_indexes()
+            .iter()
+            .map(|place| (place.sequence, usize::from(place.index)))
+            .collect();
+        places.sort_unstable();
+        Self { prepared, partition: places.into_iter().map(|(_, index)| index).collect() }
+    }
+}
+
 /// Prepared statements by what they write: as many as the projection has kinds of writes,
 /// so a walk over them is faster than a hash of their names.
 #[derive(Debug)]
 pub(crate) struct WriteStatements {
     store: EventStore,
-    prepared: RwLock<Vec<(Shape, PreparedStatement)>>,
+    prepared: RwLock<Vec<(Shape, Arc<WriteStatement>)>>,
 }
 
 impl WriteStatements {
@@ -93,9 +115,9 @@ impl WriteStatements {
         &self,
         write: &Write,
         version: i32,
-    ) -> Result<PreparedStatement, DatabaseError> {
-        let known = |list: &[(Shape, PreparedStatement)]| {
-            list.iter().find(|(shape, _)| shape.fits(write, version)).map(|(_, s)| s.clone())
+    ) -> Result<Arc<WriteStatement>, DatabaseError> {
+        let known = |list: &[(Shape, Arc<WriteStatement>)]| {
+            list.iter().find(|(shape, _)| shape.fits(write, version)).map(|(_, s)| Arc::clone(s))
         };
         if let Some(statement) = known(&self.prepared.read()) {
             return Ok(statement);
@@ -104,9 +126,10 @@ impl WriteStatements {
         let mut statement = self.store.session().prepare(shape.cql(self.store.keyspace())).await?;
         statement.set_consistency(Consistency::LocalQuorum);
         statement.set_is_idempotent(true);
+        let statement = Arc::new(WriteStatement::new(statement));
         let mut prepared = self.prepared.write();
         if known(&prepared).is_none() {
-            prepared.push((shape, statement.clone()));
+            prepared.push((shape, Arc::clone(&statement)));
         }
         Ok(statement)
     }

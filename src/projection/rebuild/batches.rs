@@ -7,12 +7,11 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use scylla::statement::Consistency;
 use scylla::statement::batch::{Batch, BatchType};
-use scylla::statement::prepared::PreparedStatement;
 
 use crate::event::EventEnvelope;
 use crate::projection::collect::collect;
 use crate::projection::rebuild::encode::EncodedRow;
-use crate::projection::statements::WriteStatements;
+use crate::projection::statements::{WriteStatement, WriteStatements};
 use crate::projection::{Projection, ProjectionError};
 use crate::store::{Backoff, DatabaseError, EventStore, is_transient};
 
@@ -53,7 +52,7 @@ pub(super) struct Pending {
 
 struct PendingWrite {
     event: Place,
-    statement: PreparedStatement,
+    statement: Arc<WriteStatement>,
     row: EncodedRow,
 }
 
@@ -156,10 +155,11 @@ impl BatchWriter {
 
     async fn execute(&self, writes: &[PendingWrite]) -> Result<(), DatabaseError> {
         if let [write] = writes {
-            self.store.session().execute_unpaged(&write.statement, &write.row).await?;
+            self.store.session().execute_unpaged(&write.statement.prepared, &write.row).await?;
             return Ok(());
         }
-        let statements = writes.iter().map(|write| write.statement.clone().into()).collect();
+        let statements =
+            writes.iter().map(|write| write.statement.prepared.clone().into()).collect();
         let mut batch = Batch::new_with_statements(BatchType::Unlogged, statements);
         batch.set_consistency(Consistency::LocalQuorum);
         batch.set_is_idempotent(true);

@@ -39,7 +39,7 @@ pub(super) async fn beside(
         Arc::clone(&job.projection),
         version,
         unfinished.began_at,
-        &job.settings.following,
+        &job.settings,
     )
     .await?;
     let result = bring_level(job, &mut follower, version, verify, &mut *tell).await;

@@ -6,9 +6,8 @@
 use scylla::errors::SerializationError;
 use scylla::serialize::row::{RowSerializationContext, SerializeRow};
 use scylla::serialize::writers::RowWriter;
-use scylla::statement::prepared::PreparedStatement;
 
-use crate::projection::statements::values;
+use crate::projection::statements::{WriteStatement, values};
 use crate::projection::writes::Write;
 
 /// A write's values, in the order of its statement.
@@ -23,9 +22,9 @@ impl EncodedRow {
     pub(super) fn of(
         write: &Write,
         timestamp: i64,
-        statement: &PreparedStatement,
+        statement: &WriteStatement,
     ) -> Result<Self, SerializationError> {
-        let specs = statement.get_variable_col_specs();
+        let specs = statement.prepared.get_variable_col_specs();
         let context = RowSerializationContext::from_specs(specs.as_slice());
         let mut cells = Vec::with_capacity(128);
         let mut writer = RowWriter::new(&mut cells);
@@ -39,17 +38,15 @@ impl EncodedRow {
     }
 
     /// The partition that the write is in; `None` if the statement does not say.
-    pub(super) fn partition(&self, statement: &PreparedStatement) -> Option<Vec<u8>> {
-        let mut places: Vec<_> =
-            statement.get_variable_pk_indexes().iter().map(|p| (p.sequence, p.index)).collect();
-        places.sort_unstable();
-        if places.is_empty() {
+    pub(super) fn partition(&self, statement: &WriteStatement) -> Option<Vec<u8>> {
+        if statement.partition.is_empty() {
             return None;
         }
         let mut partition = Vec::with_capacity(24);
-        for (_, index) in places {
-            let cell = Cells { rest: &self.cells }.nth(usize::from(index))?;
-            let Cell::Value(bytes) = cell else { return None };
+        for index in &statement.partition {
+            let Cell::Value(bytes) = (Cells { rest: &self.cells }).nth(*index)? else {
+                return None;
+            };
             partition.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
             partition.extend_from_slice(bytes);
         }

@@ -96,7 +96,7 @@ pub enum RebuildError {
         /// Which event.
         sequence_number: i64,
         /// What it said.
-        source: ProjectionError,
+        source: Box<ProjectionError>,
     },
     /// A write failed, again and again.
     #[error("writing the read model: {0}")]

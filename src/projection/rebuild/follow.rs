@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
-use crate::consumer::{ConsumerGroup, GroupSettings, RunningGroup, StartFrom};
+use crate::consumer::{ConsumerGroup, GroupSettings, PoisonPolicy, RunningGroup, StartFrom};
 use crate::projection::Projection;
 use crate::projection::handler::ProjectionHandler;
-use crate::projection::rebuild::RebuildError;
+use crate::projection::rebuild::settings::Settings;
+use crate::projection::rebuild::{OnError, RebuildError};
 use crate::store::EventStore;
 use crate::time::now_micros;
 
@@ -36,12 +37,16 @@ impl Follower {
         projection: Arc<dyn Projection>,
         version: i32,
         began_at: i64,
-        settings: &GroupSettings,
+        settings: &Settings,
     ) -> Result<Self, RebuildError> {
         let name = format!("{}__v{version}", projection.name());
         let from = Duration::from_millis(began_at.max(0).unsigned_abs()).saturating_sub(BEFORE);
-        let settings =
-            GroupSettings { start_from: StartFrom::Time(UNIX_EPOCH + from), ..settings.clone() };
+        let poison = match settings.on_error {
+            OnError::Stop => PoisonPolicy::HaltGroup,
+            OnError::Skip => PoisonPolicy::SkipEvent,
+        };
+        let start_from = StartFrom::Time(UNIX_EPOCH + from);
+        let settings = GroupSettings { start_from, poison, ..settings.following.clone() };
         let handler = ProjectionHandler::of_unread_versions(store, projection);
         let group = ConsumerGroup::builder(store.clone(), &name, handler)
             .settings(settings)

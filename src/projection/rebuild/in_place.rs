@@ -114,7 +114,7 @@ fn not_handled(
             aggregate_id: event.aggregate_id,
             aggregate_type: event.aggregate_type.to_string(),
             sequence_number: event.sequence_number,
-            source,
+            source: Box::new(source),
         },
         ExecuteError::Database(error) => RebuildError::Write(error),
         ExecuteError::Moved => RebuildError::Write(DatabaseError::Answer(error.to_string())),

@@ -269,7 +269,7 @@ impl Replay {
                 aggregate_id: event.aggregate_id,
                 aggregate_type: event.aggregate_type.to_string(),
                 sequence_number: event.sequence_number,
-                source,
+                source: Box::new(source),
             }),
             OnError::Skip => Ok(SkippedEvent {
                 aggregate_id: event.aggregate_id,

@@ -4,4 +4,5 @@ mod bad_input;
 mod demo;
 mod load;
 mod process;
+mod rebuild;
 mod runner;

@@ -1,0 +1,62 @@
+//! `rebuild-projection`: killed and resumed beside a live group, then verified.
+
+use messina::CommandHandler;
+use orders::data::generate;
+use orders::domain::Order;
+use orders::service::{connect, open, schema};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use uuid::Uuid;
+
+use super::process::{REBUILD, RUNNER, ended, node, run, start, terminate};
+
+const QUICK: [&str; 4] = ["--safety-interval", "300ms", "--sweep-interval", "50ms"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_amid_it_goes_on_where_it_was_and_verify_tells_what_was_tampered_with() {
+    let (_node, scylla) = node().await;
+    let session = connect(&scylla).await.unwrap();
+    schema("orders").apply(&session).await.unwrap();
+    let store = open(session, "orders").await.unwrap();
+    let handler = CommandHandler::<Order>::new(store.clone());
+    let place = async |seed, count| {
+        let id = Uuid::new_v4();
+        for order in generate(count, seed) {
+            for command in order.commands() {
+                handler.execute(order.aggregate_id(id), command).await.unwrap();
+            }
+        }
+    };
+    place(1, 40).await;
+    let group = ["--scylla", &scylla, "--group", "orders_by_status"];
+    let runner = start(RUNNER, &[&group[..], &QUICK].concat());
+    let rebuild = [&["orders_by_status", "--scylla", &scylla], &QUICK[..]].concat();
+
+    let mut killed = start(REBUILD, &[&rebuild[..], &["--rate", "40"]].concat());
+    let mut lines = BufReader::new(killed.stdout.take().unwrap()).lines();
+    // The first line of progress: it is amid the replay.
+    assert!(lines.next_line().await.unwrap().unwrap().contains("Replaying"));
+    killed.kill().await.unwrap();
+    place(2, 10).await;
+    let dry = run(REBUILD, &[&rebuild[..], &["--dry-run"]].concat()).await;
+    dry.succeeded_saying(&["orders.orders_by_status__v2", "of the ring are done already"]);
+    run(REBUILD, &rebuild).await.succeeded_saying(&["rebuilt", "queries read version 2"]);
+
+    let verify = ["verify", "orders_by_status", "--scylla", &scylla];
+    run(REBUILD, &verify).await.succeeded_saying(&["0 missing, 0 extra", "as a replay makes it"]);
+    let tamper = "INSERT INTO orders.orders_by_status__v2 (status, placed_at, order_id) \
+                  VALUES ('lost', 0, uuid())";
+    store.session().query_unpaged(tamper, ()).await.unwrap();
+    let ended_with = run(REBUILD, &verify).await;
+    assert_eq!(ended_with.code, Some(3), "{ended_with:#?}");
+    assert!(
+        ended_with.stdout.contains("extra: orders_by_status where status = 'lost'"),
+        "{ended_with:#?}"
+    );
+
+    let drop_old = ["orders_by_status", "--scylla", &scylla, "--drop-old"];
+    run(REBUILD, &drop_old).await.failed_saying(&["drop the tables of old versions", "--yes"]);
+    let dropped = run(REBUILD, &[&drop_old[..], &["--yes"]].concat()).await;
+    dropped.succeeded_saying(&["1 old versions dropped"]);
+    terminate(&runner).await;
+    assert_eq!(ended(runner).await.code, Some(0));
+}
