@@ -16,6 +16,7 @@ use crate::cli::output::{self, Output};
 use crate::cli::service::Service;
 use crate::cli::settings::{self, REBUILD, Settings};
 use crate::cli::{logging, pages};
+use crate::consumer::GroupSettings;
 use crate::projection::{Rebuild, RebuildMode, Verify};
 
 const NAME: &str = "rebuild-projection";
@@ -88,6 +89,11 @@ async fn rebuild(
         .on_error(work.on_error)
         .from_scratch(arguments.from_scratch)
         .verify_before_switch(!arguments.no_verify)
+        .following(GroupSettings {
+            safety_interval: settings.duration("safety_interval"),
+            sweep_interval: settings.duration("sweep_interval"),
+            ..GroupSettings::default()
+        })
         .stop_on(stop.clone());
     if let Some(rate) = work.rate {
         rebuild = rebuild.rate(rate.into());

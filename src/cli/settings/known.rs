@@ -47,6 +47,23 @@ const LOG_FORMAT: Setting = setting(
     "auto: human on a terminal, JSON otherwise",
 );
 
+const SAFETY_INTERVAL: Setting = setting(
+    "safety_interval",
+    Kind::Duration,
+    "TIME",
+    &["30s"],
+    "How far behind now the sweep reads: rows that are later wait for their aggregate's \
+     next event",
+);
+
+const SWEEP_INTERVAL: Setting = setting(
+    "sweep_interval",
+    Kind::Duration,
+    "TIME",
+    &["5s"],
+    "Pause between two sweeps, which bring what the polls have missed",
+);
+
 /// Of projection-runner.
 pub(crate) static RUNNER: &[Setting] = &[
     SCYLLA,
@@ -84,21 +101,8 @@ pub(crate) static RUNNER: &[Setting] = &[
          queries each",
     ),
     setting("idle_interval", Kind::Duration, "TIME", &["100ms"], "The same while nothing happens"),
-    setting(
-        "sweep_interval",
-        Kind::Duration,
-        "TIME",
-        &["5s"],
-        "Pause between two sweeps, which bring what the polls have missed",
-    ),
-    setting(
-        "safety_interval",
-        Kind::Duration,
-        "TIME",
-        &["30s"],
-        "How far behind now the sweep reads: rows that are later wait for their aggregate's \
-         next event",
-    ),
+    SWEEP_INTERVAL,
+    SAFETY_INTERVAL,
     setting(
         "start_from",
         Kind::Text,
@@ -132,5 +136,6 @@ pub(crate) static RUNNER: &[Setting] = &[
     LOG_FORMAT,
 ];
 
-/// Of rebuild-projection.
-pub(crate) static REBUILD: &[Setting] = &[SCYLLA, USER, PASSWORD, KEYSPACE, LOG, LOG_FORMAT];
+/// Of rebuild-projection; the intervals are those of the group that follows the log for it.
+pub(crate) static REBUILD: &[Setting] =
+    &[SCYLLA, USER, PASSWORD, KEYSPACE, SWEEP_INTERVAL, SAFETY_INTERVAL, LOG, LOG_FORMAT];
