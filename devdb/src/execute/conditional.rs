@@ -112,7 +112,7 @@ impl Executor {
             applied = applied && applies(plan, old.as_ref(), item.bindings)?;
         }
         if applied {
-            let timestamp = self.clock.now_micros();
+            let timestamp = self.clock.ballot_micros();
             let mut set = WriteSet::new(effects);
             for (plan, item) in plans.iter().zip(items) {
                 self.build(plan, item.bindings, timestamp, &mut set)?;

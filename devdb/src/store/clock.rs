@@ -10,6 +10,8 @@ pub struct Clock {
     /// How far it goes ahead of the system's, so as not to go back over a restart.
     ahead_micros: AtomicI64,
     last: AtomicI64,
+    /// The last transaction's, whatever the offset was.
+    last_ballot: AtomicI64,
 }
 
 impl Clock {
@@ -71,6 +73,23 @@ impl Clock {
         }
     }
 
+    /// A transaction's write timestamp: later than that of every transaction before it, also
+    /// when the clock was set back in between. In ScyllaDB a proposal's ballot is later than
+    /// what the partition's replicas have promised and committed, and the ballot's time is the
+    /// write timestamp. (Here one for all partitions, which is as good where clocks are right.)
+    pub fn ballot_micros(&self) -> i64 {
+        let now = self.now_micros();
+        let mut last = self.last_ballot.load(Ordering::Relaxed);
+        loop {
+            let next = now.max(last + 1);
+            let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
+            match self.last_ballot.compare_exchange_weak(last, next, success, failure) {
+                Ok(_) => return next,
+                Err(seen) => last = seen,
+            }
+        }
+    }
+
     /// Milliseconds since 1970.
     pub fn now_millis(&self) -> i64 {
         self.read_micros().div_euclid(1000)
@@ -96,6 +115,16 @@ mod tests {
         assert!(clock.now_micros() > b + 3_599_000_000);
         clock.set_offset_micros(0);
         assert!(clock.now_micros() < b + 60_000_000);
+    }
+
+    #[test]
+    fn transactions_follow_each_other_on_a_clock_that_is_set_back() {
+        let clock = Clock::new();
+        clock.set_offset_micros(4_000_000);
+        let ahead = clock.ballot_micros();
+        clock.set_offset_micros(-4_000_000);
+        assert!(clock.now_micros() < ahead);
+        assert!(clock.ballot_micros() > ahead);
     }
 
     #[test]
