@@ -6,6 +6,7 @@
 mod change;
 mod consumer;
 mod evolution;
+mod model;
 mod projection;
 mod publisher;
 mod schema;
