@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use messina::consumer::ConsumerGroup;
 use messina::projection::{
-    OnError, ProjectionHandler, Rebuild, RebuildError, RebuildMode, RebuildPhase,
+    OnError, ProjectionHandler, Rebuild, RebuildError, RebuildMode, RebuildPhase, Writes,
 };
 use messina::read_model::ReadModel;
-use messina::{AggregateId, CommandHandler, EventStore};
+use messina::store::StoreSettings;
+use messina::{
+    AggregateId, CommandHandler, EventEnvelope, EventStore, Projection, ProjectionError,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::model::{Balances, TABLES, fill, rows};
@@ -233,4 +236,64 @@ async fn tables_that_a_new_version_would_not_be_like_are_refused_before_anything
     let error = rebuild(&store).run(|_| {}).await.unwrap_err().to_string();
     assert!(error.contains("rows of balances expire"), "{error}");
     assert_eq!(rebuild(&store).verify_before_switch(false).plan().await.unwrap().target_version, 2);
+}
+
+/// Takes what happens to accounts and to purses.
+struct Movements;
+
+impl Projection for Movements {
+    fn name(&self) -> &'static str {
+        "movements"
+    }
+
+    fn aggregate_types(&self) -> &'static [&'static str] {
+        &["Account", "Purse"]
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &["balances"]
+    }
+
+    fn handle_event(
+        &self,
+        event: &EventEnvelope,
+        writes: &mut Writes,
+    ) -> Result<(), ProjectionError> {
+        writes
+            .put("balances")
+            .key("account", event.aggregate_id.0)
+            .set("owner", event.aggregate_type.to_string())
+            .set("version", event.sequence_number);
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_aggregate_is_read_page_by_page_and_two_types_by_one_projection() {
+    let (db, _) = prepared().await;
+    let settings = StoreSettings { page_size: 20, ..StoreSettings::default() };
+    let store = EventStore::connect_with(Arc::clone(&db.session), &db.keyspace, settings);
+    let store = store.await.unwrap();
+    let accounts = CommandHandler::<Account>::new(store.clone());
+    let id = AggregateId::new();
+    accounts.execute(id, AccountCommand::Open { owner: "long".to_owned() }).await.unwrap();
+    for _ in 0..3 {
+        accounts.execute(id, AccountCommand::DepositMany { times: 150 }).await.unwrap();
+    }
+    for aggregate_type in ["Purse", "Wallet"] {
+        let cql = format!(
+            "INSERT INTO {}.event_store (aggregate_id, sequence_number, aggregate_type, event_id, \
+             event_type, event_version, event_data, commit_id, committed_at, created_at) \
+             VALUES (uuid(), 1, '{aggregate_type}', uuid(), 'Made', 1, '{{}}', uuid(), 10, 0)",
+            db.keyspace
+        );
+        db.query_unpaged(cql, ()).await.unwrap();
+    }
+    let rebuild = Rebuild::new(store, Arc::new(Movements)).mode(RebuildMode::Truncate);
+    let report = rebuild.run(|_| {}).await.unwrap();
+    assert_eq!((report.events, report.writes), (452, 452));
+    assert_eq!(db.count("SELECT * FROM {}.balances").await, 2);
+    let long =
+        "SELECT * FROM {}.balances WHERE owner = 'Account' AND version = 451 ALLOW FILTERING";
+    assert_eq!(db.count(long).await, 1);
 }
