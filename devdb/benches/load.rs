@@ -87,14 +87,42 @@ async fn prepare_schema(session: &Session) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints how a load went.
-fn report(what: &str, count: u64, time: Duration) {
+/// Prints how a load went: the rate, the processor time of each (client and node), and the
+/// memory. The processor time tells whether it stays level on a machine that others use, too.
+fn report(what: &str, count: u64, started: Started) {
+    let time = started.at.elapsed();
     let rate = count as f64 / time.as_secs_f64();
+    let each = match count {
+        0 => 0.0,
+        count => (cpu() - started.cpu).as_secs_f64() * 1e6 / count as f64,
+    };
     println!(
-        "{what:<28} {count:>9} in {:>6.2} s {rate:>10.0}/s   {} MiB",
+        "{what:<28} {count:>9} in {:>6.2} s {rate:>10.0}/s {each:>7.1} µs each {:>6} MiB",
         time.as_secs_f64(),
         resident()
     );
+}
+
+/// When a load began.
+#[derive(Debug, Clone, Copy)]
+struct Started {
+    at: Instant,
+    cpu: Duration,
+}
+
+impl Started {
+    fn now() -> Self {
+        Self { at: Instant::now(), cpu: cpu() }
+    }
+}
+
+/// Processor time of this process, where the system tells: hundredths of a second in fields
+/// 14 and 15 of proc_pid_stat(5), counted behind the name, which may hold anything.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    Duration::from_millis(10 * ticks.filter_map(|field| field.parse::<u64>().ok()).sum::<u64>())
 }
 
 /// Memory of this process in MiB, where the system tells.
@@ -105,12 +133,12 @@ fn resident() -> u64 {
 }
 
 /// Runs `count` requests, `concurrency` at once.
-async fn run<F, Fut>(count: u32, concurrency: usize, request: F) -> Result<Duration, Failure>
+async fn run<F, Fut>(count: u32, concurrency: usize, request: F) -> Result<Started, Failure>
 where
     F: Fn(u32) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<(), Failure>> + Send,
 {
-    let started = Instant::now();
+    let started = Started::now();
     let request = Arc::new(request);
     let next = Arc::new(std::sync::atomic::AtomicU32::new(0));
     let workers = (0..concurrency).map(|_| {
@@ -128,7 +156,7 @@ where
     for worker in workers.collect::<Vec<_>>() {
         worker.await??;
     }
-    Ok(started.elapsed())
+    Ok(started)
 }
 
 async fn inserts(session: &Arc<Session>, arguments: &Arguments) -> Result<(), Failure> {
@@ -161,18 +189,18 @@ async fn inserts(session: &Arc<Session>, arguments: &Arguments) -> Result<(), Fa
 async fn reads(session: &Session) -> Result<(), Failure> {
     let mut select = session.prepare("SELECT p, c, a, b, n, t FROM load.rows").await?;
     select.set_page_size(5000);
-    let started = Instant::now();
+    let started = Started::now();
     let pager = session.execute_iter(select, ()).await?;
     type Row = (Uuid, i64, String, String, i32, scylla::value::CqlTimestamp);
     let count = pager
         .rows_stream::<Row>()?
         .try_fold(0u64, |count, _| std::future::ready(Ok(count + 1)))
         .await?;
-    report("rows read by pages", count, started.elapsed());
+    report("rows read by pages", count, started);
 
     let select = session.prepare("SELECT a, b FROM load.rows WHERE p = ?").await?;
     let partitions = 20_000u64;
-    let started = Instant::now();
+    let started = Started::now();
     let rows: Vec<usize> = futures::stream::iter(0..partitions)
         .map(|n| {
             let select = &select;
@@ -185,7 +213,7 @@ async fn reads(session: &Session) -> Result<(), Failure> {
         .buffer_unordered(256)
         .try_collect()
         .await?;
-    report("partitions of 20 rows read", rows.len() as u64, started.elapsed());
+    report("partitions of 20 rows read", rows.len() as u64, started);
     Ok(())
 }
 
@@ -234,9 +262,9 @@ async fn appends(session: &Arc<Session>, arguments: &Arguments) -> Result<(), Fa
 async fn a_day_later(devdb: &DevDb, session: &Session) -> Result<(), Failure> {
     let engine = devdb.engine();
     engine.clock().set_offset_micros(86_460 * 1_000_000);
-    let started = Instant::now();
+    let started = Started::now();
     let mut left = u64::MAX;
-    while left > 0 && started.elapsed() < Duration::from_secs(120) {
+    while left > 0 && started.at.elapsed() < Duration::from_secs(120) {
         tokio::time::sleep(Duration::from_millis(100)).await;
         left = 0;
         for table in ["outbox", "outbox_scylla_cdc_log"] {
@@ -244,14 +272,14 @@ async fn a_day_later(devdb: &DevDb, session: &Session) -> Result<(), Failure> {
             left += size.map_or(0, |size| size.rows as u64);
         }
     }
-    report("expired: rows left", left, started.elapsed());
+    report("expired: rows left", left, started);
     for _ in 0..5 {
-        let started = Instant::now();
+        let started = Started::now();
         let select = session.prepare("SELECT n FROM load.heads WHERE id = ?").await?;
         for n in 0..2000u64 {
             session.execute_unpaged(&select, (Uuid::from_u64_pair(n, 9),)).await?;
         }
-        report("single reads after that", 2000, started.elapsed());
+        report("single reads after that", 2000, started);
     }
     Ok(())
 }

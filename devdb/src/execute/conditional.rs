@@ -265,6 +265,9 @@ fn holds(
     match &condition.test {
         ConditionValue::Compare(operator, expression) => {
             let mut wanted = bindings.known(expression, "condition")?;
+            if *operator == Operator::Like && (wanted.is_none() || value.is_none()) {
+                return Ok(false);
+            }
             if wanted.is_none() && !matches!(operator, Operator::Eq | Operator::Ne) {
                 let symbol = match operator {
                     Operator::Lt => "<",
@@ -289,7 +292,10 @@ fn holds(
             Ok(wanted.iter().any(|w| match (&value, w) {
                 (Some(value), Some(w)) => compare(ty, value, w).is_eq(),
                 (None, None) => true,
-                _ => false,
+                // As ScyllaDB has it: without a value, an empty one will do
+                // (cql3/column_condition.cc, applies_to).
+                (None, Some(w)) => w.is_empty(),
+                (Some(_), None) => false,
             }))
         }
     }

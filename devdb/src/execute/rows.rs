@@ -4,12 +4,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::bindings::Bindings;
 use super::functions::call;
-use crate::error::{CqlError, Result};
+use crate::error::Result;
 use crate::parse::ast::Operator;
 use crate::plan::{ColumnRef, Filter, FilterTarget, FilterTest, Selection};
 use crate::store::read::{LiveCell, LiveRow, LiveValue, PartitionView};
 use crate::store::token;
-use crate::types::{CqlType, collection, compare};
+use crate::types::{CqlType, collection, compare, like};
 
 /// A row of a partition; without `row` the partition's static columns alone.
 #[derive(Debug, Clone, Copy)]
@@ -194,7 +194,7 @@ pub fn satisfies(
                 Operator::Ge => order.is_ge(),
                 Operator::Contains => contains(ty, a, b, false)?,
                 Operator::ContainsKey => contains(ty, a, b, true)?,
-                Operator::Like => return Err(CqlError::unsupported("LIKE")),
+                Operator::Like => like(&String::from_utf8_lossy(b), &String::from_utf8_lossy(a)),
             }
         }
         (None, None) => operator == Operator::Eq,

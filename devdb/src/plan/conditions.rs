@@ -109,16 +109,22 @@ impl Planner<'_> {
         let value_spec = inner(&spec, value_name.clone(), &value_type);
         let test = match &condition.test {
             ConditionTest::Compare { operator, value } => {
-                if !matches!(
-                    operator,
+                match operator {
                     Operator::Eq
-                        | Operator::Ne
-                        | Operator::Lt
-                        | Operator::Le
-                        | Operator::Gt
-                        | Operator::Ge
-                ) {
-                    return Err(CqlError::unsupported(format!("{operator:?} in IF")));
+                    | Operator::Ne
+                    | Operator::Lt
+                    | Operator::Le
+                    | Operator::Gt
+                    | Operator::Ge => {}
+                    Operator::Like if matches!(value_type, CqlType::Ascii | CqlType::Text) => {}
+                    Operator::Like => {
+                        return Err(CqlError::invalid(format!(
+                            "LIKE is allowed only on string types, which {name} is not"
+                        )));
+                    }
+                    Operator::Contains | Operator::ContainsKey => {
+                        return Err(CqlError::unsupported(format!("{operator:?} in IF")));
+                    }
                 }
                 if value_type == CqlType::Duration
                     && !matches!(operator, Operator::Eq | Operator::Ne)

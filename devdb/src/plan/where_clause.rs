@@ -301,7 +301,12 @@ fn check_operator(column: &Column, operator: Operator, value: &Term) -> Result<(
         Operator::Ne => {
             Err(CqlError::invalid(format!("Unsupported \"!=\" relation: {name} != {value}")))
         }
-        Operator::Like => Err(CqlError::unsupported("LIKE")),
+        Operator::Like => match ty {
+            CqlType::Ascii | CqlType::Text => Ok(()),
+            _ => Err(CqlError::invalid(format!(
+                "LIKE is allowed only on string types, which {name} is not"
+            ))),
+        },
         Operator::Contains => match ty {
             CqlType::List { .. } | CqlType::Set { .. } | CqlType::Map { .. } => Ok(()),
             _ => Err(CqlError::invalid(format!(

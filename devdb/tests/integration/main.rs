@@ -6,6 +6,7 @@ mod cdc;
 mod clock;
 mod common;
 mod describe;
+mod expiry;
 mod faults;
 mod generations;
 mod journal;

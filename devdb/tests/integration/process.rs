@@ -54,12 +54,24 @@ impl Program {
         &self.address
     }
 
-    /// The most memory that it ever had, in bytes (proc_pid_status(5), `VmHWM`).
+    /// The most memory that it ever had, in bytes.
     #[cfg(target_os = "linux")]
     pub fn peak_memory(&self) -> usize {
+        self.status("VmHWM:")
+    }
+
+    /// The memory that it has, in bytes.
+    #[cfg(target_os = "linux")]
+    pub fn memory(&self) -> usize {
+        self.status("VmRSS:")
+    }
+
+    /// A line of proc_pid_status(5).
+    #[cfg(target_os = "linux")]
+    fn status(&self, name: &str) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+        let found = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        found.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
     }
 
     pub async fn connect(&self) -> Session {

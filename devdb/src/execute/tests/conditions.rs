@@ -184,3 +184,47 @@ fn of_racing_transactions_each_sees_the_one_before() {
     let last: u64 = node.rows("SELECT version FROM n")[0].parse().unwrap();
     assert_eq!(won, last, "each version was won once");
 }
+
+#[test]
+fn texts_are_matched_with_patterns() {
+    let mut node = Node::with(&[
+        "CREATE TABLE t (p text, c text, v text, n int, PRIMARY KEY (p, c))",
+        "INSERT INTO t (p, c, v, n) VALUES ('one', 'a1', 'red', 1)",
+        "INSERT INTO t (p, c, v, n) VALUES ('one', 'a2', 'green', 2)",
+        "INSERT INTO t (p, c, n) VALUES ('one', 'b1', 3)",
+    ]);
+    for (clause, rows) in [
+        ("v LIKE 're%'", &["a1"][..]),
+        ("v LIKE '%'", &["a1", "a2"]),
+        ("p = 'one' AND c LIKE 'a_'", &["a1", "a2"]),
+        ("p LIKE 'o%' AND v LIKE '%ee%'", &["a2"]),
+    ] {
+        assert_eq!(
+            node.rows(&format!("SELECT c FROM t WHERE {clause} ALLOW FILTERING")),
+            rows,
+            "{clause}"
+        );
+    }
+    assert_eq!(
+        node.refusal("SELECT c FROM t WHERE n LIKE '1' ALLOW FILTERING"),
+        "LIKE is allowed only on string types, which n is not"
+    );
+    let update = |pattern: &str, c: &str| {
+        format!("UPDATE t SET n = 9 WHERE p = 'one' AND c = '{c}' IF v LIKE {pattern}")
+    };
+    assert_eq!(node.rows(&update("'r_d'", "a1")), ["true | red"]);
+    assert_eq!(node.rows(&update("'r_'", "a1")), ["false | red"]);
+    assert_eq!(node.rows(&update("'%'", "b1")), ["false | null"]);
+    assert_eq!(node.rows(&update("null", "a1")), ["false | red"]);
+}
+
+#[test]
+fn without_a_value_an_empty_one_is_in_the_list() {
+    let mut node = Node::with(&[
+        "CREATE TABLE t (p int PRIMARY KEY, v text, b blob)",
+        "INSERT INTO t (p) VALUES (1)",
+    ]);
+    assert_eq!(node.rows("UPDATE t SET v = 'x' WHERE p = 1 IF v IN ('')"), ["true | null"]);
+    assert_eq!(node.rows("UPDATE t SET v = 'y' WHERE p = 1 IF v IN ('')"), ["false | x"]);
+    assert_eq!(node.rows("UPDATE t SET v = 'y' WHERE p = 1 IF b IN (0x00)"), ["false | null"]);
+}
