@@ -22,7 +22,7 @@ pub enum Statement {
     Update(Update),
     Delete(Delete),
     Batch(Batch),
-    Truncate(TableName),
+    Truncate(Truncate),
     Use(Ident),
     CreateKeyspace(CreateKeyspace),
     AlterKeyspace { name: Ident, options: Vec<(Ident, OptionValue)> },
@@ -209,6 +209,15 @@ pub struct Select {
     /// `BYPASS CACHE` (a hint that has no meaning in memory; accepted).
     pub bypass_cache: bool,
     /// `USING TIMEOUT` (accepted).
+    pub using: Using,
+}
+
+/// `TRUNCATE`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Truncate {
+    /// The table.
+    pub table: TableName,
+    /// A timeout, as of any statement.
     pub using: Using,
 }
 

@@ -4,7 +4,7 @@ use crate::error::CqlError;
 
 use super::ast::{
     ColumnDefinition, CreateKeyspace, CreateTable, Ident, OptionValue, Statement, TableChange,
-    TableName, TypeChange, TypeName,
+    TableName, Truncate, TypeChange, TypeName,
 };
 use super::cursor::Cursor;
 use super::lexer::TokenKind;
@@ -298,17 +298,15 @@ impl Cursor<'_> {
         self.refuse_kind("DROP")
     }
 
-    /// `TRUNCATE [TABLE] t`.
+    /// `TRUNCATE [TABLE] t [USING TIMEOUT …]`.
     pub(super) fn truncate(&mut self) -> Result<Statement, CqlError> {
         self.expect_word("truncate")?;
         if !self.accept_word("table") {
             self.accept_word("columnfamily");
         }
         let table = self.table_name()?;
-        if self.is_word("using") {
-            return Err(CqlError::unsupported("TRUNCATE … USING TIMEOUT"));
-        }
-        Ok(Statement::Truncate(table))
+        let using = self.using(&["timeout"])?;
+        Ok(Statement::Truncate(Truncate { table, using }))
     }
 
     /// `USE keyspace`.

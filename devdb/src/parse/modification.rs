@@ -45,7 +45,7 @@ impl Cursor<'_> {
     }
 
     /// `USING a AND b`, of the attributes that the statement has.
-    fn using(&mut self, allowed: &[&str]) -> Result<Using, CqlError> {
+    pub(super) fn using(&mut self, allowed: &[&str]) -> Result<Using, CqlError> {
         let mut using = Using::default();
         if !self.accept_word("using") {
             return Ok(using);

@@ -159,6 +159,7 @@ fn selections_of_every_form() {
 #[test]
 fn words_of_the_grammar_can_be_columns() {
     for text in [
+        "TRUNCATE TABLE ks.t USING TIMEOUT 5s",
         "SELECT json FROM t",
         "SELECT distinct, json FROM t",
         "SELECT json, count, ttl, key, type FROM t",

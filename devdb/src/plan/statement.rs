@@ -8,7 +8,7 @@ use super::conditions::cas_result;
 use super::describe::describe_columns;
 use super::expression::Expression;
 use super::modify::ModifyPlan;
-use super::planner::Planner;
+use super::planner::{Planner, named_spec};
 use super::restrictions::{ColumnRef, KeyValues, PartitionRestriction};
 use super::select::SelectPlan;
 use crate::error::{CqlError, Result};
@@ -76,8 +76,11 @@ pub fn plan(catalog: &Catalog, keyspace: Option<&str>, parsed: Parsed) -> Result
             Plan::Modify(Box::new(planner.modify(&statement)?))
         }
         Statement::Batch(batch) => Plan::Batch(Box::new(planner.batch(&batch)?)),
-        Statement::Truncate(name) => {
-            let table = planner.enter(&name)?;
+        Statement::Truncate(truncate) => {
+            let table = planner.enter(&truncate.table)?;
+            if let Some(timeout) = &truncate.using.timeout {
+                planner.term(timeout, &named_spec(&table, "[timeout]", CqlType::Duration))?;
+            }
             if is_system_keyspace(&table.keyspace) && !crate::faults::owns(&table) {
                 return Err(CqlError::unauthorized(format!(
                     "{} keyspace is not user-modifiable.",
