@@ -6,20 +6,18 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use uuid::Uuid;
 
 use crate::consumer::error::GroupError;
 use crate::consumer::handler::EventHandler;
 use crate::consumer::lane_context::Observer;
-use crate::consumer::progress::Progress;
-use crate::consumer::run::GroupContext;
 use crate::consumer::settings::{GroupSettings, StartFrom, TailSettings};
-use crate::consumer::slice::Slice;
-use crate::consumer::status::{Counters, GroupState, GroupStatus};
+use crate::consumer::status::GroupStatus;
+use crate::consumer::supervise::{Group, Supervisor};
 use crate::consumer::upcasting::Upcasting;
 use crate::event::EventEnvelope;
-use crate::store::{Backoff, EventStore};
+use crate::store::EventStore;
 
 /// The entry to consumer groups; see [`ConsumerGroup::builder`].
 #[derive(Debug)]
@@ -107,26 +105,38 @@ impl GroupBuilder {
         if self.name.is_empty() {
             return Err(GroupError::Settings("a group needs a name".to_owned()));
         }
-        let context = Arc::new(GroupContext {
+        let group = Arc::new(Group {
             name: self.name,
             handler: Upcasting::around(self.handler, self.store.upcasters()),
             store: self.store,
             settings: self.settings,
             observer: self.observer,
-            counters: Arc::new(Counters::default()),
-            progress: Mutex::new(Arc::new(Progress::default())),
+            runner: Uuid::now_v7(),
+            host: host(),
+            state: Mutex::new(None),
+            contexts: Mutex::default(),
+            counters: Mutex::default(),
         });
+        let supervisor = Supervisor::prepare(Arc::clone(&group)).await?;
         let stop = CancellationToken::new();
-        let task = tokio::spawn(supervise(Arc::clone(&context), stop.clone()));
-        Ok(RunningGroup { context, task: Some(task), stop: stop.drop_guard() })
+        let task = tokio::spawn(supervisor.run(stop.clone()));
+        Ok(RunningGroup { group, task: Some(task), stop: stop.drop_guard() })
     }
+}
+
+/// Where this process is, for people: the host's name and the process's id.
+fn host() -> String {
+    let name = std::env::var("HOSTNAME").ok().or_else(|| {
+        std::fs::read_to_string("/etc/hostname").ok().map(|name| name.trim().to_owned())
+    });
+    format!("{}:{}", name.unwrap_or_else(|| "unknown".to_owned()), std::process::id())
 }
 
 /// A group at work. Dropping it stops the group in the background, as
 /// [`RunningGroup::stop`] does.
 #[must_use = "dropping a running group stops it"]
 pub struct RunningGroup {
-    context: Arc<GroupContext>,
+    group: Arc<Group>,
     /// `None` once its end has been told.
     task: Option<JoinHandle<Result<(), GroupError>>>,
     stop: DropGuard,
@@ -134,19 +144,19 @@ pub struct RunningGroup {
 
 impl fmt::Debug for RunningGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RunningGroup").field(&self.context.name).finish()
+        f.debug_tuple("RunningGroup").field(&self.group.name).finish()
     }
 }
 
 impl RunningGroup {
     /// Its name.
     pub fn name(&self) -> &str {
-        &self.context.name
+        &self.group.name
     }
 
     /// How it is doing.
     pub fn status(&self) -> GroupStatus {
-        status(&self.context)
+        self.group.status()
     }
 
     /// Stops reading, finishes the events that have been read, stores the progress.
@@ -160,11 +170,11 @@ impl RunningGroup {
         if let Some(task) = self.task.take() {
             joined(task.await)?;
         }
-        Ok(status(&self.context))
+        Ok(self.group.status())
     }
 
-    /// Waits until the group ends by itself, which it does only by halting. Returns at once
-    /// if that has been told before.
+    /// Waits until the group ends by itself: it halts, or another process asked it to stop.
+    /// Returns at once if that has been told before.
     ///
     /// # Errors
     /// Why it halted.
@@ -176,12 +186,6 @@ impl RunningGroup {
     }
 }
 
-fn status(context: &GroupContext) -> GroupStatus {
-    let progress = Arc::clone(&context.progress.lock());
-    let watermark = progress.watermark().map(|millis| millis * 1000);
-    context.counters.status(&context.name, progress.in_flight(), watermark)
-}
-
 fn joined(
     result: Result<Result<(), GroupError>, tokio::task::JoinError>,
 ) -> Result<(), GroupError> {
@@ -191,37 +195,5 @@ fn joined(
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_) => Ok(()),
         },
-    }
-}
-
-/// Runs the group, again and again where that may help.
-async fn supervise(context: Arc<GroupContext>, stop: CancellationToken) -> Result<(), GroupError> {
-    const QUIET: Duration = Duration::from_secs(60);
-    let new_backoff = || Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
-    let mut backoff = new_backoff();
-    loop {
-        context.counters.set_state(GroupState::Running);
-        let began = Instant::now();
-        let error = match context.run(Slice::WHOLE, &stop).await {
-            Ok(()) => {
-                context.counters.set_state(GroupState::Stopped);
-                return Ok(());
-            }
-            Err(error) => error,
-        };
-        if error.is_final() || stop.is_cancelled() {
-            tracing::error!(group = %context.name, %error, "the group has halted");
-            context.counters.set_state(GroupState::Halted { reason: error.to_string() });
-            return Err(error);
-        }
-        if began.elapsed() > QUIET {
-            backoff = new_backoff();
-        }
-        tracing::warn!(group = %context.name, %error, "the group begins again at its checkpoint");
-        context.counters.set_state(GroupState::Restarting { reason: error.to_string() });
-        if timeout(backoff.delay(), stop.cancelled()).await.is_ok() {
-            context.counters.set_state(GroupState::Stopped);
-            return Ok(());
-        }
     }
 }

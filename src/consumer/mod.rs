@@ -12,19 +12,23 @@
 //! ```
 
 mod checkpoints;
+mod control;
 mod dead_letters;
 mod error;
 mod fence;
 mod group;
+mod group_table;
 mod handler;
 mod intake;
 mod join;
 mod lane_context;
 mod lane_requests;
 mod lanes;
+mod lease;
 mod log_query;
 mod log_row;
 mod log_streams;
+mod members;
 mod once;
 mod once_table;
 mod progress;
@@ -36,10 +40,13 @@ mod sequencer;
 mod settings;
 mod slice;
 mod status;
+mod status_table;
+mod supervise;
 mod sweep;
 mod tail;
 mod upcasting;
 
+pub use control::{ControlError, GroupControl, GroupOverview};
 pub use dead_letters::{
     DeadLetter, DeadLetterError, DeadLetterPage, DeadLetters, PageToken, RequestId,
 };
@@ -50,6 +57,7 @@ pub use once::{Once, OnceError, OnceKey, Ran, Unconfirmed};
 pub use settings::{GroupSettings, PoisonPolicy, StartFrom, TailSettings};
 pub use slice::Slice;
 pub use status::{GroupState, GroupStatus};
+pub use status_table::SliceStatus;
 
 pub(crate) use checkpoints::{Checkpoints, Found};
 #[cfg(feature = "cli")]

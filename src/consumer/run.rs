@@ -19,6 +19,7 @@ use crate::consumer::intake::Intake;
 use crate::consumer::join::Follower;
 use crate::consumer::lane_context::{LaneContext, Observer};
 use crate::consumer::lanes::Lanes;
+use crate::consumer::lease::Lease;
 use crate::consumer::log_streams::LogStreams;
 use crate::consumer::progress::{Millis, Progress};
 use crate::consumer::sequencer::Sequencer;
@@ -35,6 +36,9 @@ const LOG_TTL: Duration = Duration::from_secs(86_400);
 /// What is so close to the log's end may be gone before it is read.
 const TTL_MARGIN: Duration = Duration::from_secs(600);
 
+/// How long a handler that is broken off may take to notice.
+const ABORT: Duration = Duration::from_secs(1);
+
 /// What a group is made of, the same in every run.
 pub(crate) struct GroupContext {
     pub(crate) name: String,
@@ -43,6 +47,8 @@ pub(crate) struct GroupContext {
     pub(crate) settings: GroupSettings,
     pub(crate) observer: Option<Observer>,
     pub(crate) counters: Arc<Counters>,
+    /// Under which it runs; `None`: there is no other runner.
+    pub(crate) lease: Option<Lease>,
     /// Of the current run.
     pub(crate) progress: Mutex<Arc<Progress>>,
 }
@@ -70,9 +76,12 @@ impl GroupContext {
         slice: Slice,
         stop: &CancellationToken,
     ) -> Result<(), GroupError> {
-        let checkpoints = Checkpoints::prepare(self.store.clone(), &self.name, slice)
+        let mut checkpoints = Checkpoints::prepare(self.store.clone(), &self.name, slice)
             .await
             .map_err(|e| self.checkpoint_error(e))?;
+        if let Some(lease) = &self.lease {
+            checkpoints = checkpoints.under(lease);
+        }
         let mut replayed = None;
         loop {
             let found =
@@ -104,6 +113,7 @@ impl GroupContext {
         let streams = LogStreams::of(&self.store).await.map_err(|e| self.checkpoint_error(e))?;
         let oldest = found.oldest();
         let start = streams.first_readable(oldest).await.map_err(|e| self.checkpoint_error(e))?;
+        let fence = self.fence();
         let progress = Arc::new(Progress::default());
         *self.progress.lock() = Arc::clone(&progress);
         let closing = CancellationToken::new();
@@ -129,6 +139,11 @@ impl GroupContext {
         drop(follower);
         self.counters.following.store(false, Ordering::Relaxed);
         closing.cancel();
+        if !fence.is_valid() {
+            // Another runner may have begun: nothing is finished here.
+            tasks.shutdown().await;
+            return Err(self.lease_lost());
+        }
         let drained = self.drain(&mut tasks, &progress).await;
         let saved = checkpoints.save(&progress).await.map_err(|e| self.checkpoint_error(e));
         result.and(drained).and(saved)
@@ -138,6 +153,14 @@ impl GroupContext {
     pub(super) fn sequencer(&self, start: Millis) -> Arc<Sequencer> {
         let lanes = self.settings.lanes;
         Arc::new(Sequencer::new(start, self.settings.safety_interval, lanes))
+    }
+
+    pub(super) fn fence(&self) -> Fence {
+        self.lease.as_ref().map_or_else(Fence::none, |lease| lease.fence.clone())
+    }
+
+    pub(super) fn lease_lost(&self) -> GroupError {
+        GroupError::LeaseLost { group: self.name.clone() }
     }
 
     pub(super) async fn lane_context(
@@ -166,7 +189,7 @@ impl GroupContext {
             settings: self.settings.clone(),
             observer: self.observer.clone(),
             closing,
-            fence: Fence::none(),
+            fence: self.fence(),
             letters,
             parked,
             requests,
@@ -197,11 +220,13 @@ impl GroupContext {
         sweep: &mut Sweep,
         tasks: &mut JoinSet<Result<(), GroupError>>,
     ) -> Result<(), GroupError> {
+        let fence = self.fence();
         let mut tick = interval(self.settings.checkpoint_interval);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
+                () = fence.lost() => return Err(self.lease_lost()),
                 Some(ended) = tasks.join_next() => self.task_ended(ended)?,
                 ended = &mut sweep.finished => {
                     let reason = match ended {
@@ -248,6 +273,12 @@ impl GroupContext {
                 Ok(None) => return result,
                 Err(_) => {
                     tasks.abort_all();
+                    let deadline = Instant::now() + ABORT;
+                    while let Ok(Some(_)) = timeout_at(deadline, tasks.join_next()).await {}
+                    if !tasks.is_empty() {
+                        // A handler that cannot be broken off: the lease must lapse.
+                        self.fence().lose();
+                    }
                     let in_flight = progress.in_flight();
                     return result
                         .and(Err(GroupError::Drain { group: self.name.clone(), in_flight }));

@@ -73,6 +73,10 @@ impl GroupContext {
         let result = self.watch_replay(stop, &mut table, &progress, &mut readers, &mut tasks).await;
         readers.shutdown().await;
         closing.cancel();
+        if !self.fence().is_valid() {
+            tasks.shutdown().await;
+            return Err(self.lease_lost());
+        }
         let drained = self.drain(&mut tasks, &progress).await;
         let saved = table.save(&progress).await.map_err(failed);
         let finished = result.and_then(|finished| drained.and(saved).map(|()| finished))?;
@@ -104,6 +108,7 @@ impl GroupContext {
         readers: &mut JoinSet<Result<(), GroupError>>,
         tasks: &mut JoinSet<Result<(), GroupError>>,
     ) -> Result<bool, GroupError> {
+        let fence = self.fence();
         let mut tick = interval(self.settings.checkpoint_interval);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut done = interval(Duration::from_millis(10));
@@ -111,6 +116,7 @@ impl GroupContext {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(false),
+                () = fence.lost() => return Err(self.lease_lost()),
                 Some(ended) = tasks.join_next() => self.task_ended(ended)?,
                 Some(ended) = readers.join_next() => self.task_ended(ended)?,
                 _ = done.tick(), if readers.is_empty() => {

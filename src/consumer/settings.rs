@@ -33,6 +33,15 @@ pub struct GroupSettings {
     pub pending: usize,
     /// How often progress is stored. 1 s: what a crash makes a group handle again.
     pub checkpoint_interval: Duration,
+    /// Into how many slices a new group's aggregates are divided, so that several runners
+    /// share it; `None`: as the group was divided, 1 if it is new. A group that was divided
+    /// otherwise refuses to start; see
+    /// [`GroupControl::set_slices`](crate::consumer::GroupControl::set_slices).
+    pub slices: Option<u16>,
+    /// How long a runner's lease lives without being renewed. 6 s: when a runner dies, another
+    /// takes over a little later. A runner that cannot renew its lease for two thirds of this
+    /// breaks off its work, so it should outlast a database's hiccups.
+    pub lease_ttl: Duration,
     /// What becomes of an event that will not work ([`HandlerError::Poison`] or a panic).
     ///
     /// [`HandlerError::Poison`]: crate::consumer::HandlerError::Poison
@@ -77,6 +86,8 @@ impl Default for GroupSettings {
             queue: 64,
             pending: 1024,
             checkpoint_interval: Duration::from_secs(1),
+            slices: None,
+            lease_ttl: Duration::from_secs(6),
             poison: PoisonPolicy::ParkAggregate,
             poison_attempts: 3,
             max_parked: 10_000,
@@ -99,8 +110,13 @@ impl GroupSettings {
             ("window", self.window >= Duration::from_millis(1)),
             ("checkpoint_interval", !self.checkpoint_interval.is_zero()),
             ("poison_attempts", self.poison_attempts > 0),
+            ("slices", self.slices != Some(0)),
             ("retry_delay", !self.retry_delay.0.is_zero()),
         ];
+        if self.lease_ttl < Duration::from_millis(500) || self.lease_ttl > Duration::from_secs(60) {
+            let reason = "lease_ttl must be between 500 ms and 60 s".to_owned();
+            return Err(GroupError::Settings(reason));
+        }
         match positive.iter().find(|(_, valid)| !valid) {
             Some((name, _)) => Err(GroupError::Settings(format!("{name} must be above 0"))),
             None => self.tail.as_ref().map_or(Ok(()), TailSettings::validate),

@@ -7,6 +7,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::consumer::dead_letters::Parked;
+use crate::consumer::run::GroupContext;
+use crate::consumer::supervise::Group;
 
 /// What a group is at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,10 @@ pub enum GroupState {
         /// Which, and why.
         reason: String,
     },
+    /// Other runners have its slices; this one stands by.
+    Standby,
+    /// An operator paused it.
+    Paused,
     /// Stopped on request.
     Stopped,
 }
@@ -62,6 +68,64 @@ pub struct GroupStatus {
     pub watermark: Option<i64>,
     /// How far the watermark is behind now: never less than the safety interval.
     pub lag: Option<Duration>,
+}
+
+impl GroupState {
+    /// Its name, and why it is so.
+    pub(crate) fn parts(&self) -> (&'static str, Option<&str>) {
+        match self {
+            GroupState::Running => ("running", None),
+            GroupState::Replaying => ("replaying", None),
+            GroupState::Restarting { reason } => ("restarting", Some(reason)),
+            GroupState::Halted { reason } => ("halted", Some(reason)),
+            GroupState::Standby => ("standby", None),
+            GroupState::Paused => ("paused", None),
+            GroupState::Stopped => ("stopped", None),
+        }
+    }
+}
+
+impl GroupContext {
+    /// How the slice is doing.
+    pub(crate) fn status(&self) -> GroupStatus {
+        let progress = Arc::clone(&self.progress.lock());
+        let watermark = progress.watermark().map(|millis| millis * 1000);
+        self.counters.status(&self.name, progress.in_flight(), watermark)
+    }
+}
+
+impl Group {
+    /// How the slices that run here are doing together; the counters are those of all that
+    /// ever ran here.
+    pub(crate) fn status(&self) -> GroupStatus {
+        let contexts: Vec<_> = self.contexts.lock().values().cloned().collect();
+        let counters: Vec<_> = self.counters.lock().values().cloned().collect();
+        let statuses: Vec<_> = contexts.iter().map(|context| context.status()).collect();
+        let mut total = Counters::default().status(&self.name, 0, None);
+        for counters in &counters {
+            let slice = counters.status(&self.name, 0, None);
+            total.handled += slice.handled;
+            total.duplicates += slice.duplicates;
+            total.repaired += slice.repaired;
+            total.late += slice.late;
+            total.hints_lost += slice.hints_lost;
+            total.retries += slice.retries;
+            total.dead_letters += slice.dead_letters;
+            total.letters_retried += slice.letters_retried;
+        }
+        total.in_flight = statuses.iter().map(|s| s.in_flight).sum();
+        total.parked = statuses.iter().map(|s| s.parked).sum();
+        total.following = !statuses.is_empty() && statuses.iter().all(|s| s.following);
+        if statuses.iter().all(|s| s.watermark.is_some()) {
+            total.watermark = statuses.iter().filter_map(|s| s.watermark).min();
+            total.lag = statuses.iter().filter_map(|s| s.lag).max();
+        }
+        let troubled = statuses.iter().find(|s| s.state != GroupState::Running);
+        let state = self.state.lock().clone();
+        total.state =
+            state.or_else(|| troubled.map(|s| s.state.clone())).unwrap_or(GroupState::Running);
+        total
+    }
 }
 
 /// The counters behind a [`GroupStatus`].

@@ -1,8 +1,10 @@
 //! Consumer groups.
 
+mod control;
 mod dead_letters;
 mod delivery;
 mod once;
+mod processes;
 mod recorder;
 mod replay;
 mod restarts;

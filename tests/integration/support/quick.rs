@@ -11,6 +11,7 @@ pub fn quick() -> GroupSettings {
         sweep_interval: Duration::from_millis(20),
         checkpoint_interval: Duration::from_millis(50),
         retry_delay: (Duration::from_millis(10), Duration::from_millis(100)),
+        lease_ttl: Duration::from_secs(1),
         drain_timeout: Duration::from_secs(10),
         ..GroupSettings::default()
     }

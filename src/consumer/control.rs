@@ -1,0 +1,229 @@
+//! What operators do with groups, from any process.
+
+use std::time::{Duration, Instant};
+
+use scylla::statement::Consistency;
+use scylla::value::CqlTimestamp;
+
+use crate::consumer::group_table::GroupTable;
+use crate::consumer::lease::{LeaseTable, Watched};
+use crate::consumer::progress::Millis;
+use crate::consumer::status_table::{SliceStatus, StatusTable};
+use crate::store::{DatabaseError, EventStore};
+
+/// Pauses, resumes, stops and divides groups, and tells how they are doing. Works in any
+/// process: the runners look at the table `consumer_groups` twice a second.
+#[derive(Debug, Clone)]
+pub struct GroupControl {
+    table: GroupTable,
+    status: StatusTable,
+}
+
+/// A group as its tables show it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct GroupOverview {
+    /// The group.
+    pub name: String,
+    /// Whether it is paused, or about to be.
+    pub paused: bool,
+    /// Into how many slices its aggregates are divided; `None`: it never ran.
+    pub slices: Option<u16>,
+    /// What the runners said of the slices that are at work.
+    pub running: Vec<SliceStatus>,
+}
+
+/// Why a group could not be controlled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// A group is divided anew only while it is paused, and nobody is finishing its work.
+    #[error("group {group} cannot be divided anew: {reason}")]
+    NotPaused {
+        /// The group.
+        group: String,
+        /// What is in the way.
+        reason: String,
+    },
+    /// A number of slices that makes no sense.
+    #[error("a group has between 1 and {most} slices, not {slices}")]
+    Slices {
+        /// What was asked for.
+        slices: u16,
+        /// The most there can be.
+        most: u16,
+    },
+    /// Some runner still had a slice when the time was over.
+    #[error("group {group} is still at work after {waited:?}")]
+    StillRunning {
+        /// The group.
+        group: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The database did not answer, or refused.
+    #[error("{0}")]
+    Database(#[from] DatabaseError),
+}
+
+/// The most slices that a group can have: each costs a reader of the log.
+const MOST_SLICES: u16 = 256;
+
+impl GroupControl {
+    /// Control of the groups of a store.
+    ///
+    /// # Errors
+    /// [`ControlError::Database`].
+    pub async fn connect(store: &EventStore) -> Result<Self, ControlError> {
+        Ok(Self {
+            table: GroupTable::prepare(store.clone()).await?,
+            status: StatusTable::prepare(store.clone()).await?,
+        })
+    }
+
+    /// Pauses the group: its runners finish what they have begun, store their progress and
+    /// stand by. It stays paused over restarts, until it is resumed.
+    ///
+    /// # Errors
+    /// [`ControlError::Database`].
+    pub async fn pause(&self, group: &str) -> Result<(), ControlError> {
+        Ok(self.table.pause(group, true).await?)
+    }
+
+    /// Lets a paused group go on where it was.
+    ///
+    /// # Errors
+    /// [`ControlError::Database`].
+    pub async fn resume(&self, group: &str) -> Result<(), ControlError> {
+        Ok(self.table.pause(group, false).await?)
+    }
+
+    /// Ends the group in the processes that run it or stand by now, as
+    /// [`RunningGroup::stop`](crate::consumer::RunningGroup::stop) does. Started again, it runs.
+    ///
+    /// # Errors
+    /// [`ControlError::Database`].
+    pub async fn stop(&self, group: &str) -> Result<(), ControlError> {
+        Ok(self.table.stop(group).await?)
+    }
+
+    /// Waits until no runner has a slice of the group: after a pause, nothing of it is
+    /// handled any more. A runner that died counts until its lease has lapsed.
+    ///
+    /// # Errors
+    /// [`ControlError::StillRunning`] after `timeout`; [`ControlError::Database`].
+    pub async fn wait_idle(&self, group: &str, timeout: Duration) -> Result<(), ControlError> {
+        let leases = self.leases(group).await?;
+        let (mut watched, began) = (Watched::new(), Instant::now());
+        loop {
+            let rows = leases.list().await?;
+            let now = Instant::now();
+            watched.see_leases(&rows, now);
+            if !rows.iter().any(|row| watched.is_held(row, now)) {
+                return Ok(());
+            }
+            if began.elapsed() >= timeout {
+                let group = group.to_owned();
+                return Err(ControlError::StillRunning { group, waited: timeout });
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Divides a paused group into so many slices. It begins at the smallest of the old
+    /// slices' checkpoints: what others of them had done after that is handled again, in
+    /// order. Costs: each slice has its own reader of the whole log.
+    ///
+    /// # Errors
+    /// [`ControlError::NotPaused`] when the group is not paused or a runner still has a
+    /// slice (see [`GroupControl::wait_idle`]); [`ControlError::Slices`];
+    /// [`ControlError::Database`].
+    pub async fn set_slices(&self, group: &str, slices: u16) -> Result<(), ControlError> {
+        if !(1..=MOST_SLICES).contains(&slices) {
+            return Err(ControlError::Slices { slices, most: MOST_SLICES });
+        }
+        let refused = |reason: &str| ControlError::NotPaused {
+            group: group.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let row = self.table.read(group).await?;
+        let (Some(before), Some(started_from)) = (row.slices, row.started_from) else {
+            // It never read anything.
+            if row.slices.is_none() {
+                return Ok(self.table.create(group, slices).await?);
+            }
+            return Err(refused("it has not begun to read yet"));
+        };
+        if !row.paused {
+            return Err(refused("it is not paused"));
+        }
+        let held = self.leases(group).await?.list().await?;
+        if held.iter().any(|lease| lease.holder.is_some()) {
+            return Err(refused("a runner has not given its slice back"));
+        }
+        let mut from = started_from;
+        let mut oldest: Option<Millis> = None;
+        for slice in 0..i32::from(before) {
+            let position = self.oldest(group, slice, row.slicing).await?.unwrap_or(started_from);
+            oldest = Some(oldest.map_or(position, |o| o.min(position)));
+        }
+        if let Some(oldest) = oldest {
+            from = oldest;
+        }
+        match self.table.divide(group, &row, slices, from).await? {
+            true => Ok(()),
+            false => Err(refused("it was changed meanwhile")),
+        }
+    }
+
+    /// How a group is doing.
+    ///
+    /// # Errors
+    /// [`ControlError::Database`].
+    pub async fn overview(&self, group: &str) -> Result<GroupOverview, ControlError> {
+        let row = self.table.read(group).await?;
+        let running = self.status.read(group).await?;
+        Ok(GroupOverview {
+            name: group.to_owned(),
+            paused: row.paused,
+            slices: row.slices,
+            running,
+        })
+    }
+
+    async fn leases(&self, group: &str) -> Result<LeaseTable, DatabaseError> {
+        // Only to look at: nobody takes a lease by this.
+        let store = self.table.store().clone();
+        let (ttl, nobody) = (Duration::from_secs(20), uuid::Uuid::nil());
+        LeaseTable::prepare(store, group, nobody, String::new(), ttl).await
+    }
+
+    /// The smallest stored checkpoint of a slice.
+    async fn oldest(
+        &self,
+        group: &str,
+        slice: i32,
+        slicing: i32,
+    ) -> Result<Option<Millis>, DatabaseError> {
+        let store = self.table.store();
+        let mut read = store
+            .session()
+            .prepare(format!(
+                "SELECT position, slicing FROM {}.consumer_checkpoints \
+                 WHERE group_name = ? AND slice = ?",
+                store.keyspace()
+            ))
+            .await?;
+        read.set_consistency(Consistency::LocalQuorum);
+        read.set_is_idempotent(true);
+        let rows = store.session().execute_unpaged(&read, (group, slice)).await?;
+        let rows = rows.into_rows_result()?;
+        let mut oldest: Option<Millis> = None;
+        for row in rows.rows::<(Option<CqlTimestamp>, Option<i32>)>()? {
+            let (position, of) = row?;
+            let Some(position) = position.filter(|_| of.unwrap_or(0) == slicing) else { continue };
+            oldest = Some(oldest.map_or(position.0, |o| o.min(position.0)));
+        }
+        Ok(oldest)
+    }
+}

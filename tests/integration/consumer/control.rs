@@ -1,0 +1,234 @@
+//! Several runners of a group, and operators who pause, stop and divide it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use messina::consumer::{
+    ControlError, GroupBuilder, GroupControl, GroupError, GroupSettings, GroupState, RunningGroup,
+};
+use messina::{AggregateId, CommandHandler, EventStore};
+
+use super::recorder::{Recorder, Seen, events, fill, group};
+use crate::support::{Account, AccountCommand, TestDb, quick, until};
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn runner(store: &EventStore, name: &str, seen: &Arc<Seen>) -> GroupBuilder {
+    group(store, name, Recorder(Arc::clone(seen)))
+}
+
+fn sliced(store: &EventStore, name: &str, seen: &Arc<Seen>, slices: u16) -> GroupBuilder {
+    let settings = GroupSettings { slices: Some(slices), ..quick() };
+    runner(store, name, seen).settings(settings)
+}
+
+fn running(groups: &[RunningGroup]) -> usize {
+    groups.iter().filter(|group| group.status().state == GroupState::Running).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_runners_one_runs_and_another_takes_over_at_once_when_it_stops() {
+    let db = TestDb::start().await;
+    let store = db.store().await;
+    let seen: Arc<Seen> = Arc::default();
+    let mut groups = Vec::new();
+    for _ in 0..3 {
+        groups.push(runner(&store, "one", &seen).start().await.unwrap());
+    }
+    let mut versions = fill(&store, 5, 3).await;
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
+    until("one runs, two stand by", || async {
+        running(&groups) == 1
+            && groups.iter().filter(|g| g.status().state == GroupState::Standby).count() == 2
+    })
+    .await;
+    assert_eq!(seen.total(), events(&versions), "nobody handled what another did");
+    let active = groups.iter().position(|g| g.status().state == GroupState::Running).unwrap();
+    groups.remove(active).stop().await.unwrap();
+    let stopped = std::time::Instant::now();
+    until("another runs", || async { running(&groups) == 1 }).await;
+    assert!(stopped.elapsed() < Duration::from_secs(3), "{:?}", stopped.elapsed());
+    versions.extend(fill(&store, 5, 3).await);
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
+    seen.assert_complete(&versions);
+    for group in groups {
+        group.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_another_has_taken_the_lease_from_stops_and_stores_nothing() {
+    let db = TestDb::start().await;
+    let store = db.store().await;
+    let seen: Arc<Seen> = Arc::default();
+    let robbed = runner(&store, "robbed", &seen).start().await.unwrap();
+    let mut versions = fill(&store, 3, 2).await;
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
+    // What another runner does when this one seems to be gone.
+    for (table, values) in [
+        (
+            "consumer_leases",
+            "holder = 00000000-0000-0000-0000-000000000007, term = 100, beat = 900",
+        ),
+        ("consumer_checkpoints", "term = 100"),
+    ] {
+        let cql = format!(
+            "UPDATE {}.{table} SET {values} WHERE group_name = 'robbed' AND slice = 0 IF term = 1",
+            db.keyspace
+        );
+        db.query_unpaged(cql, ()).await.unwrap();
+    }
+    until("it stands by", || async { robbed.status().state == GroupState::Standby }).await;
+    let position = async || {
+        let cql = format!("SELECT position, term FROM {}.consumer_checkpoints", db.keyspace);
+        let rows = db.query_unpaged(cql, ()).await.unwrap().into_rows_result().unwrap();
+        let rows = rows.rows::<(Option<scylla::value::CqlTimestamp>, i64)>().unwrap();
+        rows.map(Result::unwrap).map(|(at, term)| (at.map(|at| at.0), term)).max()
+    };
+    let stored = position().await;
+    assert_eq!(stored.unwrap().1, 100);
+    versions.extend(fill(&store, 1, 1).await);
+    // The other one does not renew: its lease lapses, and this one goes on.
+    until("it runs again", || async { robbed.status().state == GroupState::Running }).await;
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
+    until("progress is stored again", || async { position().await > stored }).await;
+    assert_eq!(position().await.unwrap().1, 101, "under a later term");
+    robbed.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_group_stays_paused_over_restarts_until_it_is_resumed() {
+    let db = TestDb::start().await;
+    let store = db.store().await;
+    let control = GroupControl::connect(&store).await.unwrap();
+    let seen: Arc<Seen> = Arc::default();
+    let first = runner(&store, "paused", &seen).start().await.unwrap();
+    let mut versions = fill(&store, 3, 2).await;
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
+    control.pause("paused").await.unwrap();
+    control.wait_idle("paused", SOON).await.unwrap();
+    assert!(control.overview("paused").await.unwrap().paused);
+    until("it says so", || async { first.status().state == GroupState::Paused }).await;
+    first.stop().await.unwrap();
+    let second = runner(&store, "paused", &seen).start().await.unwrap();
+    let handled = seen.total();
+    versions.extend(fill(&store, 3, 2).await);
+    until("it stays paused", || async { second.status().state == GroupState::Paused }).await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(seen.total(), handled);
+    control.resume("paused").await.unwrap();
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
+    seen.assert_complete(&versions);
+    second.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_stopped_from_elsewhere_and_runs_when_it_is_started_again() {
+    let db = TestDb::start().await;
+    let store = db.store().await;
+    let control = GroupControl::connect(&store).await.unwrap();
+    let seen: Arc<Seen> = Arc::default();
+    let mut first = runner(&store, "stopped", &seen).start().await.unwrap();
+    let mut versions = fill(&store, 2, 2).await;
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
+    until("it says how it is doing", || async {
+        let running = control.overview("stopped").await.unwrap().running;
+        running.iter().any(|s| s.handled == Some(events(&versions) as i64))
+    })
+    .await;
+    control.stop("stopped").await.unwrap();
+    first.finished().await.unwrap();
+    assert_eq!(first.status().state, GroupState::Stopped);
+    control.wait_idle("stopped", Duration::ZERO).await.unwrap();
+    let second = runner(&store, "stopped", &seen).start().await.unwrap();
+    versions.extend(fill(&store, 2, 2).await);
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
+    seen.assert_complete(&versions);
+    second.stop().await.unwrap();
+}
+
+/// Goes on with these accounts until told to stop; their versions.
+async fn write_on(
+    store: EventStore,
+    ids: Vec<AggregateId>,
+    stop: tokio_util::sync::CancellationToken,
+) -> Vec<(AggregateId, i64)> {
+    let accounts = CommandHandler::<Account>::new(store);
+    let mut versions: Vec<_> = ids.into_iter().map(|id| (id, 0)).collect();
+    while !stop.is_cancelled() {
+        for (id, version) in &mut versions {
+            let deposit = AccountCommand::Deposit { cents: 1 };
+            *version = accounts.execute(*id, deposit).await.unwrap().version;
+        }
+    }
+    versions
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slices_are_spread_over_the_runners_and_moved_when_one_comes_or_goes() {
+    let db = TestDb::start().await;
+    let store = db.store().await;
+    let control = GroupControl::connect(&store).await.unwrap();
+    let seen: Arc<Seen> = Arc::default();
+    let ids: Vec<_> = fill(&store, 24, 1).await.into_keys().collect();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let writing = tokio::spawn(write_on(store.clone(), ids, stop.clone()));
+    let spread = async |want: &[usize]| {
+        let running = control.overview("spread").await.unwrap().running;
+        let mut counts = std::collections::HashMap::<_, usize>::new();
+        for slice in running.iter().filter(|s| s.state.as_deref() == Some("running")) {
+            *counts.entry(slice.runner).or_default() += 1;
+        }
+        let mut counts: Vec<_> = counts.into_values().collect();
+        counts.sort_unstable();
+        counts == want
+    };
+    let mut groups = vec![sliced(&store, "spread", &seen, 4).start().await.unwrap()];
+    until("one has all", || async { spread(&[4]).await }).await;
+    groups.push(sliced(&store, "spread", &seen, 4).start().await.unwrap());
+    until("each has two", || async { spread(&[2, 2]).await }).await;
+    groups.push(sliced(&store, "spread", &seen, 4).start().await.unwrap());
+    until("each has its share", || async { spread(&[1, 1, 2]).await }).await;
+    groups.remove(0).stop().await.unwrap();
+    until("each has two again", || async { spread(&[2, 2]).await }).await;
+    stop.cancel();
+    let versions = writing.await.unwrap().into_iter().collect();
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
+    seen.assert_complete(&versions);
+    for group in groups {
+        group.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_divided_anew_only_while_it_is_paused_and_misses_nothing() {
+    let db = TestDb::start().await;
+    let store = db.store().await;
+    let control = GroupControl::connect(&store).await.unwrap();
+    let seen: Arc<Seen> = Arc::default();
+    let mut versions = fill(&store, 10, 2).await;
+    let whole = sliced(&store, "divided", &seen, 1).start().await.unwrap();
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
+    let error = control.set_slices("divided", 3).await.unwrap_err();
+    assert!(matches!(error, ControlError::NotPaused { .. }), "{error}");
+    control.pause("divided").await.unwrap();
+    control.wait_idle("divided", SOON).await.unwrap();
+    versions.extend(fill(&store, 10, 2).await);
+    control.set_slices("divided", 3).await.unwrap();
+    whole.stop().await.unwrap();
+    // A runner that was told otherwise says so.
+    let error = sliced(&store, "divided", &seen, 1).start().await.unwrap_err();
+    assert!(matches!(&error, GroupError::Settings(text) if text.contains("3 slices")), "{error}");
+    control.resume("divided").await.unwrap();
+    let parts = runner(&store, "divided", &seen).start().await.unwrap();
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
+    seen.assert_complete(&versions);
+    until("three slices run", || async {
+        control.overview("divided").await.unwrap().running.iter().filter(|s| s.slice < 3).count()
+            == 3
+    })
+    .await;
+    parts.stop().await.unwrap();
+    let error = control.set_slices("divided", 0).await.unwrap_err();
+    assert!(matches!(error, ControlError::Slices { .. }), "{error}");
+}
