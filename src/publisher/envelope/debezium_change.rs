@@ -24,7 +24,8 @@ use crate::publisher::envelope::{Envelope, EnvelopeError, Wrapped};
 ///   increases along the commit, but it does not begin with 1.
 /// - The key is a document, `{"aggregate_id": "…"}`, as a connector's is.
 ///
-/// It needs the state that the aggregate records with its events; an event without it is
+/// It needs the states that the aggregate records with its events
+/// ([`Aggregate::CAPTURE_STATE`](crate::Aggregate::CAPTURE_STATE)); an event without them is
 /// refused. `before` is null where only the state after the event is recorded.
 ///
 /// Example and schema: `docs/schemas/debezium-change.example.json`,

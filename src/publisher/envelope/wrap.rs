@@ -50,7 +50,8 @@ pub enum EnvelopeError {
     /// A change event is made of the state after the event, which was not recorded.
     #[error(
         "event {sequence_number} of {aggregate_type} carries no state: let the aggregate record \
-         it, or publish its events in another envelope than the Debezium change event"
+         it (Aggregate::CAPTURE_STATE), or publish in another envelope than the Debezium change \
+         event"
     )]
     NoState {
         /// The aggregate's type.

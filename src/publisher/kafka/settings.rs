@@ -22,6 +22,9 @@ pub struct KafkaSettings {
     pub options: BTreeMap<String, String>,
     /// How long the first contact may take. 10 s.
     pub connect_timeout: Duration,
+    /// How long a broker may take to show a topic that it has been asked for, before it counts
+    /// as missing. 5 s: brokers that make topics by themselves take a moment.
+    pub topic_timeout: Duration,
     /// Messages that may be on their way before events wait. 20 000: some seconds of what
     /// one process sends.
     pub in_flight_messages: u32,
@@ -111,6 +114,7 @@ impl KafkaSettings {
             brokers: brokers.into(),
             options: BTreeMap::new(),
             connect_timeout: Duration::from_secs(10),
+            topic_timeout: Duration::from_secs(5),
             in_flight_messages: 20_000,
             in_flight_bytes: 64 << 20,
             new_topics: None,
@@ -221,6 +225,7 @@ impl fmt::Debug for KafkaSettings {
             .field("brokers", &self.brokers)
             .field("options", &shown(&self.options))
             .field("connect_timeout", &self.connect_timeout)
+            .field("topic_timeout", &self.topic_timeout)
             .field("in_flight_messages", &self.in_flight_messages)
             .field("in_flight_bytes", &self.in_flight_bytes)
             .field("new_topics", &self.new_topics)

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::RwLock;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, Producer};
 use tokio::sync::Mutex;
@@ -15,9 +16,6 @@ use crate::consumer::HandlerError;
 use crate::publisher::kafka::error::PublisherError;
 use crate::publisher::kafka::redact::redact;
 use crate::publisher::kafka::settings::{KafkaSettings, NewTopics};
-
-/// How long a broker may take to make a topic that it has been asked for.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a topic that is missing is taken to be missing: each of its events asks.
 const MISSING_FOR: Duration = Duration::from_secs(10);
@@ -97,8 +95,7 @@ impl Topics {
                 self.create(topic, new).await?;
                 asked = true;
             }
-            // A broker that makes topics by itself does so on being asked about them.
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > self.settings.topic_timeout {
                 return Err(PublisherError::MissingTopic { topic: topic.to_owned(), reason });
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -112,9 +109,16 @@ impl Topics {
             reason: redact(reason, &self.settings.options),
         };
         let answer = tokio::task::spawn_blocking(move || {
-            let client: BaseProducer = settings.client_config().create()?;
-            let timeout = settings.connect_timeout;
-            let metadata = client.client().fetch_metadata(Some(&topic), timeout)?;
+            let (config, timeout) = (settings.client_config(), settings.connect_timeout);
+            // Asked by a producer, a broker that makes topics by itself makes it; asked by a
+            // consumer, it leaves the making to us.
+            let metadata = if settings.new_topics.is_some() {
+                let client: BaseConsumer = config.create()?;
+                client.fetch_metadata(Some(&topic), timeout)?
+            } else {
+                let client: BaseProducer = config.create()?;
+                client.client().fetch_metadata(Some(&topic), timeout)?
+            };
             let found = metadata.topics().iter().find(|t| t.name() == topic);
             Ok::<_, rdkafka::error::KafkaError>(
                 found.map(|t| (t.error().map(RDKafkaErrorCode::from), t.partitions().is_empty())),

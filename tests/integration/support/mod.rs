@@ -2,12 +2,16 @@
 
 mod account;
 mod database;
+mod feed;
 mod kafka;
+mod proxy;
 mod quick;
 mod wait;
 
 pub use account::{Account, AccountCommand, AccountEvent};
 pub use database::TestDb;
-pub use kafka::TestKafka;
+pub use feed::{feed, histories};
+pub use kafka::{TestKafka, assert_in_order, independent_broker};
+pub use proxy::KafkaProxy;
 pub use quick::quick;
 pub use wait::until;
