@@ -2,7 +2,8 @@
 //!
 //! A [`Publisher`] decides where an event goes ([`Routing`]) and what it looks like there
 //! (an [`Envelope`]), and hands the [`Message`] to a [`Sink`]: [`KafkaSink`] for Redpanda and
-//! anything else that speaks Kafka's protocol, [`ConsoleSink`] for JSON lines.
+//! anything else that speaks Kafka's protocol, [`ConsoleSink`] for JSON lines, and, with the
+//! feature `webhook`, `WebhookSink` for HTTP.
 
 mod console;
 mod envelope;
@@ -12,6 +13,8 @@ mod message;
 mod routing;
 mod sink;
 mod topic;
+#[cfg(feature = "webhook")]
+mod webhook;
 //##[cfg(feature = "webhook")]
 
 pub use console::ConsoleSink;
@@ -26,3 +29,5 @@ pub use routing::{Key, Route, Routing, RoutingError};
 pub use sink::Sink;
 pub use topic::{InvalidTopic, topic_of};
 //##[cfg(feature = "webhook")]
+#[cfg(feature = "webhook")]
+pub use webhook::{WebhookError, WebhookSettings, WebhookSink};

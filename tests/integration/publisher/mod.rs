@@ -6,3 +6,5 @@ mod independent;
 mod outage;
 mod refusals;
 mod transactions;
+#[cfg(feature = "webhook")]
+mod webhook;
