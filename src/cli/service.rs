@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use crate::consumer::EventHandler;
 use crate::event::Upcasters;
 use crate::projection::{Projection, ProjectionHandler};
-use crate::publisher::{KafkaSettings, KafkaSink, Publisher};
+use crate::publisher::{EnvelopeKind, KafkaSettings, KafkaSink, Publisher, Routing};
 use crate::schema::{Migration, Schema};
 use crate::store::EventStore;
 
@@ -23,6 +23,10 @@ pub struct HandlerContext {
     pub store: EventStore,
     /// The brokers and librdkafka's options, as configured.
     pub kafka: KafkaSettings,
+    /// Where events go, as configured.
+    pub routing: Routing,
+    /// What they look like there, as configured.
+    pub envelope: EnvelopeKind,
 }
 
 type MakeHandler = Arc<
@@ -141,10 +145,13 @@ impl Service {
         self
     }
 
-    /// A group that publishes to the configured brokers with [`Publisher`]'s defaults.
+    /// A group that publishes to the configured brokers, topics and envelope.
     pub fn kafka_publisher(self, name: impl Into<String>) -> Self {
         self.publisher(name, |context| async move {
-            Ok(Publisher::new(KafkaSink::connect(context.kafka).await?))
+            let sink = KafkaSink::connect(context.kafka).await?;
+            Ok(Publisher::new(sink)
+                .routing(context.routing)
+                .shared_envelope(context.envelope.envelope()))
         })
     }
 

@@ -13,7 +13,7 @@ use crate::cli::time::moment;
 use crate::consumer::{
     ConsumerGroup, GroupError, GroupSettings, GroupStatus, RunningGroup, StartFrom, TailSettings,
 };
-use crate::publisher::KafkaSettings;
+use crate::publisher::{KafkaSettings, NewTopics, RoutingError, Transactions};
 
 /// How often the log says how the groups are doing.
 const REPORT: Duration = Duration::from_secs(60);
@@ -40,7 +40,15 @@ pub(super) async fn run(
         );
     }
     let store = open(service, settings, session).await?;
-    let context = HandlerContext { store: store.clone(), kafka: kafka(settings) };
+    let context = HandlerContext {
+        store: store.clone(),
+        kafka: kafka(settings),
+        routing: settings
+            .text("kafka_topic")
+            .parse()
+            .map_err(|error: RoutingError| CommandLineError::Usage(error.to_string()))?,
+        envelope: settings.text("kafka_envelope").parse().map_err(CommandLineError::Usage)?,
+    };
 
     let mut groups: Vec<RunningGroup> = Vec::new();
     for entry in chosen {
@@ -133,5 +141,16 @@ fn group_settings(settings: &Settings) -> Result<GroupSettings, CommandLineError
 
 pub(super) fn kafka(settings: &Settings) -> KafkaSettings {
     let kafka = KafkaSettings::new(settings.list("kafka").join(","));
-    settings.pairs("kafka_options").fold(kafka, |kafka, (name, value)| kafka.option(name, value))
+    let mut kafka = settings
+        .pairs("kafka_options")
+        .fold(kafka, |kafka, (name, value)| kafka.option(name, value));
+    let partitions = i32::try_from(settings.count("kafka_partitions")).unwrap_or(i32::MAX);
+    if partitions > 0 {
+        kafka = kafka.create_topics(NewTopics::new(partitions));
+    }
+    let transactions = settings.text("kafka_transactions");
+    if !transactions.is_empty() {
+        kafka = kafka.transactions(Transactions::new(transactions));
+    }
+    kafka
 }

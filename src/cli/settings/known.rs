@@ -93,6 +93,41 @@ pub(crate) static RUNNER: &[Setting] = &[
         )
     },
     setting(
+        "kafka_topic",
+        Kind::Text,
+        "PATTERN",
+        &["{aggregate-type}-events"],
+        "Topic of an event; {aggregate-type} and {event-type} stand for these, in kebab case",
+    ),
+    setting(
+        "kafka_envelope",
+        Kind::Choice(&[
+            "payload",
+            "cloudevents",
+            "cloudevents-structured",
+            "debezium-outbox",
+            "debezium-change",
+        ]),
+        "NAME",
+        &["payload"],
+        "What an event looks like in the topic",
+    ),
+    setting(
+        "kafka_partitions",
+        Kind::Count { least: 1, most: 10_000 },
+        "NUMBER",
+        &[],
+        "Create topics that do not exist, with this many partitions; otherwise the broker \
+         creates them, or events without a topic are refused",
+    ),
+    setting(
+        "kafka_transactions",
+        Kind::Text,
+        "ID",
+        &[],
+        "Publish in transactions, under this transactional.id",
+    ),
+    setting(
         "sleep_interval",
         Kind::Duration,
         "TIME",
