@@ -109,6 +109,7 @@
 //! | [`read_model`] | which tables queries read, also while they are rebuilt |
 //! | [`publisher`] | Redpanda and Kafka |
 //! | [`schema`] | migrations, and verification of what is deployed |
+//! | [`response`] | replies for GraphQL and JSON clients |
 //! | [`telemetry`] | the names of metrics |
 //! | `cli` | the command lines that a service's own binaries reuse (feature `cli`) |
 //! | [`testing`] | helpers for tests |
@@ -130,13 +131,14 @@ pub mod ids;
 pub mod projection;
 pub mod publisher;
 pub mod read_model;
+pub mod response;
 pub mod schema;
 pub mod store;
 pub mod telemetry;
 pub mod testing;
 mod time;
 
-pub use aggregate::{Aggregate, CaptureState, Impact, Loaded};
+pub use aggregate::{Aggregate, CaptureState, Impact, Loaded, SnapshotPolicy};
 pub use command::{CommandError, CommandHandler, ConflictPolicy, ConflictRetry, Reply};
 pub use event::{
     CorruptEvent, DomainEvent, EventEnvelope, Metadata, Payload, PayloadError, Upcasters,

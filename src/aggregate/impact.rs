@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What events touched besides the aggregate itself, which every event touches. Told by
 /// [`Aggregate::impact`](crate::Aggregate::impact), sent to clients by
-/// `messina::response`.
+/// [`messina::response`](crate::response).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Impact {

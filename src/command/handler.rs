@@ -4,11 +4,14 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::aggregate::Aggregate;
+use serde::de::DeserializeOwned;
+
+use crate::aggregate::{Aggregate, Loaded, SnapshotPolicy};
 use crate::command::cache::RecentAggregates;
 use crate::command::keyed_lock::KeyedLocks;
 use crate::command::known::Known;
 use crate::command::meters::Meters;
+use crate::command::snapshots::{SnapshotSettings, Snapshots};
 use crate::command::{ConflictPolicy, ConflictRetry, Execute};
 use crate::ids::AggregateId;
 use crate::store::{EventStore, StoreError};
@@ -28,6 +31,7 @@ pub(super) struct Inner<A> {
     pub(super) locks: KeyedLocks,
     pub(super) cache: RecentAggregates<A>,
     pub(super) record_rejections: bool,
+    pub(super) snapshots: Option<Snapshots<A>>,
     pub(super) meters: Meters,
     pub(super) aggregate_type: Arc<str>,
 }
@@ -35,7 +39,13 @@ pub(super) struct Inner<A> {
 impl<A: Aggregate> Inner<A> {
     /// The aggregate as the tables have it.
     pub(super) async fn load(&self, id: AggregateId) -> Result<Known<A>, StoreError> {
-        Ok(Known::read(self.store.load::<A>(id).await?))
+        let known = match &self.snapshots {
+            None => Known::read(self.store.load::<A>(id).await?),
+            Some(snapshots) => snapshots.load(&self.store, id).await?,
+        };
+        let read = known.loaded.version - known.snapshot.version.max(0);
+        self.meters.loaded_events.record(read as f64);
+        Ok(known)
     }
 }
 
@@ -59,6 +69,7 @@ pub struct HandlerBuilder<A> {
     retry: Box<dyn ConflictPolicy>,
     cache: usize,
     record_rejections: bool,
+    snapshots: Option<SnapshotSettings<A>>,
     aggregate: PhantomData<fn() -> A>,
 }
 
@@ -85,12 +96,33 @@ impl<A: Aggregate> HandlerBuilder<A> {
         self
     }
 
+    /// When snapshots are taken; never unless set. They are written in the background after
+    /// the reply, and loading reads the last one and the events after it: two queries, where
+    /// all events take one.
+    pub fn snapshots(mut self, policy: SnapshotPolicy) -> Self
+    where
+        A: DeserializeOwned,
+    {
+        self.snapshots = SnapshotSettings::new(policy);
+        self
+    }
+
     /// The handler. Its metrics go to the recorder that is installed now.
     pub fn build(self) -> CommandHandler<A> {
-        let HandlerBuilder { store, retry, cache, record_rejections, .. } = self;
+        let HandlerBuilder { store, retry, cache, record_rejections, snapshots, .. } = self;
+        let snapshots = snapshots.map(Snapshots::new);
         let (locks, cache) = (KeyedLocks::default(), RecentAggregates::new(cache));
         let (meters, aggregate_type) = (Meters::new(A::TYPE), Arc::from(A::TYPE));
-        let inner = Inner { store, retry, locks, cache, record_rejections, meters, aggregate_type };
+        let inner = Inner {
+            store,
+            retry,
+            locks,
+            cache,
+            record_rejections,
+            snapshots,
+            meters,
+            aggregate_type,
+        };
         CommandHandler { inner: Arc::new(inner) }
     }
 }
@@ -108,6 +140,7 @@ impl<A: Aggregate> CommandHandler<A> {
             retry: Box::new(ConflictRetry::default()),
             cache: 10_000,
             record_rejections: false,
+            snapshots: None,
             aggregate: PhantomData,
         }
     }
@@ -115,6 +148,14 @@ impl<A: Aggregate> CommandHandler<A> {
     /// The store.
     pub fn store(&self) -> &EventStore {
         &self.inner.store
+    }
+
+    /// The aggregate as it is, from its snapshot and the events after it, or from all events.
+    ///
+    /// # Errors
+    /// As [`EventStore::load`].
+    pub async fn load(&self, id: AggregateId) -> Result<Loaded<A>, StoreError> {
+        self.inner.load(id).await.map(|known| known.loaded)
     }
 
     /// A command to be awaited, after its circumstances have been told:

@@ -12,12 +12,28 @@ pub(super) struct Known<A> {
     /// command included. Rows of one batch become visible one after the other: who reads an
     /// event has not seen its command's answer yet.
     pub(super) settled: bool,
+    /// The last snapshot.
+    pub(super) snapshot: SnapshotMark,
+}
+
+/// Version and time (µs) of a snapshot; 0 without one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SnapshotMark {
+    pub(super) version: i64,
+    pub(super) at: i64,
+}
+
+impl SnapshotMark {
+    /// In place of one that cannot be used.
+    pub(super) fn due() -> Self {
+        Self { version: i64::MIN, at: i64::MIN }
+    }
 }
 
 impl<A> Known<A> {
     /// As read from the tables.
     pub(super) fn read(loaded: Loaded<A>) -> Self {
-        Self { loaded, settled: false }
+        Self { loaded, settled: false, snapshot: SnapshotMark::default() }
     }
 
     /// The last commit, if it is one whose answer should be stored (its id is of version 5,

@@ -21,6 +21,29 @@ pub(super) struct Meters {
     pub(super) conflicts: Counter,
     pub(super) cache_hits: Counter,
     pub(super) cache_misses: Counter,
+    pub(super) loaded_events: Histogram,
+}
+
+/// Handles for the snapshots of one aggregate type.
+pub(super) struct SnapshotMeters {
+    pub(super) used: Counter,
+    pub(super) written: Counter,
+    pub(super) dropped: Counter,
+    pub(super) failed: Counter,
+    pub(super) unreadable: Counter,
+}
+
+impl SnapshotMeters {
+    pub(super) fn new(aggregate_type: &'static str) -> Self {
+        let counted = |result: &'static str| counter!(telemetry::SNAPSHOTS, "aggregate_type" => aggregate_type, "result" => result);
+        Self {
+            used: counted("used"),
+            written: counted("written"),
+            dropped: counted("dropped"),
+            failed: counted("failed"),
+            unreadable: counted("unreadable"),
+        }
+    }
 }
 
 /// How a command ended well.
@@ -50,6 +73,7 @@ impl Meters {
             conflicts: counter!(telemetry::CONFLICTS, "aggregate_type" => aggregate_type),
             cache_hits: looked_up("hit"),
             cache_misses: looked_up("miss"),
+            loaded_events: histogram!(telemetry::LOADED_EVENTS, "aggregate_type" => aggregate_type),
         }
     }
 

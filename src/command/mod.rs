@@ -11,6 +11,7 @@ mod meters;
 mod reply;
 mod retry;
 mod run;
+mod snapshots;
 
 pub use error::CommandError;
 pub use execute::Execute;

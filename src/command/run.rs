@@ -112,6 +112,9 @@ impl<'h, A: Aggregate> Run<'h, A> {
                 Ok(committed) => {
                     let (state, response, impact) = (worked.state, worked.response, worked.impact);
                     let events = advance(&mut known, committed, events, state);
+                    if let Some(snapshots) = &handler.snapshots {
+                        snapshots.consider(&handler.store, &mut known);
+                    }
                     handler.cache.put(&known);
                     if let Some(reason) = rejection {
                         return Err(CommandError::Rejected(reason));
@@ -396,7 +399,7 @@ fn advance<A: Aggregate>(
     events: Vec<A::Event>,
     state: A,
 ) -> Vec<EventEnvelope<A::Event>> {
-    let Known { loaded, settled } = known;
+    let Known { loaded, settled, .. } = known;
     loaded.state = state;
     loaded.last_commit = Some(committed.commit_id);
     *settled = true;

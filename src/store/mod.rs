@@ -12,6 +12,7 @@ mod reserve;
 mod retry;
 mod rows;
 mod scan;
+mod snapshots;
 mod statements;
 #[allow(clippy::module_inception)]
 mod store;
@@ -21,6 +22,7 @@ pub use append::{Append, Committed, NewEvent};
 pub use error::{Oversized, StoreError};
 pub(crate) use outcomes::StoredOutcome;
 pub use scan::TokenRange;
+pub(crate) use snapshots::{NewSnapshot, StoredSnapshot};
 pub use store::{EventStore, StoreSettings};
 
 pub use database::DatabaseError;

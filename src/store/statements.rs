@@ -22,6 +22,8 @@ pub(super) struct Statements {
     pub(super) insert_outbox: PreparedStatement,
     pub(super) insert_outcome: PreparedStatement,
     pub(super) read_outcomes: PreparedStatement,
+    pub(super) read_snapshot: PreparedStatement,
+    pub(super) write_snapshot: PreparedStatement,
     pub(super) load: PreparedStatement,
     pub(super) read_written: PreparedStatement,
     pub(super) outbox_written: PreparedStatement,
@@ -104,6 +106,21 @@ impl Statements {
                 ),
                 quorum,
             )
+            .await?,
+            read_snapshot: read(
+                format!(
+                    "SELECT aggregate_type, sequence_number, schema_version, state, \
+                     last_committed_at, last_write_time, last_commit_id, created_at \
+                     FROM {keyspace}.aggregate_snapshots WHERE aggregate_id = ?"
+                ),
+                quorum,
+            )
+            .await?,
+            write_snapshot: write(format!(
+                "INSERT INTO {keyspace}.aggregate_snapshots (aggregate_id, aggregate_type, \
+                 sequence_number, schema_version, state, last_committed_at, last_write_time, \
+                 last_commit_id, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            ))
             .await?,
             read_written: read(
                 format!(

@@ -7,6 +7,7 @@ mod idempotency_crashes;
 mod limits;
 mod loading;
 mod races;
+mod snapshots;
 mod states;
 mod steps;
 mod tables;
