@@ -92,7 +92,8 @@ where
 /// Carries effects out once per event: calls to other systems, counters, mails.
 ///
 /// An effect is *claimed* in `handled_once` by a lightweight transaction, carried out, then
-/// *confirmed*. Its key is (group, aggregate, sequence number).
+/// *confirmed*. Its key is (group, aggregate, sequence number,
+/// event id: the parts that an upcaster splits an event into have effects of their own).
 ///
 /// What is guaranteed: a confirmed effect is not begun again, however often its event is
 /// delivered, by however many processes. What is not, and cannot be from here: that an
@@ -192,7 +193,7 @@ impl Once {
     where
         F: Future<Output = Result<T, E>>,
     {
-        let place = (event.aggregate_id, event.sequence_number);
+        let place = place_of(event);
         let claim = match self.claim(place).await? {
             Claimed::Ours(claim) => claim,
             Claimed::Before => return Ok(Ran::Before),
@@ -236,7 +237,7 @@ impl Once {
     }
 
     async fn settle(&self, event: &EventEnvelope, end: End) -> Result<(), DatabaseError> {
-        let place = (event.aggregate_id, event.sequence_number);
+        let place = place_of(event);
         match repeated(|| self.table.read(place)).await? {
             Some(Claim { claim, done: false, .. }) => self.end(place, claim, end).await,
             _ => Ok(()),
@@ -310,6 +311,10 @@ impl Once {
             }
         }
     }
+}
+
+fn place_of(event: &EventEnvelope) -> Place {
+    (event.aggregate_id, event.sequence_number, event.event_id)
 }
 
 /// What a claim found.

@@ -11,7 +11,7 @@ use scylla::statement::{Consistency, SerialConsistency};
 use scylla::value::{CqlTimestamp, CqlValue, Row};
 use uuid::Uuid;
 
-use crate::ids::AggregateId;
+use crate::ids::{AggregateId, EventId};
 use crate::store::{DatabaseError, EventStore};
 use crate::time::now_micros;
 
@@ -19,8 +19,9 @@ use crate::time::now_micros;
 /// <https://docs.scylladb.com/manual/stable/cql/time-to-live.html>.
 const MAX_TTL: u64 = 20 * 365 * 86_400;
 
-/// An event's place.
-pub(crate) type Place = (AggregateId, i64);
+/// An event's place. The parts that an upcaster splits an event into share its sequence
+/// number, and have ids of their own.
+pub(crate) type Place = (AggregateId, i64, EventId);
 
 /// A claim as it is stored.
 #[derive(Debug, Clone, Copy)]
@@ -53,14 +54,15 @@ impl OnceTable {
             statement.set_retry_policy(Some(Arc::new(FallthroughRetryPolicy)));
             Ok::<_, DatabaseError>(statement)
         };
-        let row = "WHERE group_name = ? AND aggregate_id = ? AND sequence_number = ?";
+        let row = "WHERE group_name = ? AND aggregate_id = ? AND sequence_number = ? \
+                   AND event_id = ?";
         let quorum = Consistency::LocalQuorum;
         Ok(Self {
             claim: prepare(
                 format!(
                     "INSERT INTO {keyspace}.handled_once \
-                     (group_name, aggregate_id, sequence_number, claim, claimed_at) \
-                     VALUES (?, ?, ?, ?, ?) IF NOT EXISTS USING TTL ?"
+                     (group_name, aggregate_id, sequence_number, event_id, claim, claimed_at) \
+                     VALUES (?, ?, ?, ?, ?, ?) IF NOT EXISTS USING TTL ?"
                 ),
                 quorum,
             )
@@ -106,57 +108,57 @@ impl OnceTable {
     }
 
     /// The same for the same event, in every process.
-    pub(crate) fn key(&self, (aggregate, sequence): Place) -> Uuid {
-        let name = format!("messina/once/{}/{aggregate}/{sequence}", self.group);
+    pub(crate) fn key(&self, (aggregate, sequence, event): Place) -> Uuid {
+        let name = format!("messina/once/{}/{aggregate}/{sequence}/{event}", self.group);
         Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes())
     }
 
     /// Whether the claim was free.
     pub(crate) async fn claim(
         &self,
-        (aggregate, sequence): Place,
+        (aggregate, sequence, event): Place,
         claim: Uuid,
     ) -> Result<bool, DatabaseError> {
-        let values = (&self.group, aggregate.0, sequence, claim, now(), self.ttl);
+        let values = (&self.group, aggregate.0, sequence, event.0, claim, now(), self.ttl);
         self.transact(&self.claim, values).await
     }
 
     /// Whether the claim was still the one that was found, and not confirmed.
     pub(crate) async fn take_over(
         &self,
-        (aggregate, sequence): Place,
+        (aggregate, sequence, event): Place,
         found: Uuid,
         claim: Uuid,
     ) -> Result<bool, DatabaseError> {
-        let values = (self.ttl, claim, now(), &self.group, aggregate.0, sequence, found);
+        let values = (self.ttl, claim, now(), &self.group, aggregate.0, sequence, event.0, found);
         self.transact(&self.take_over, values).await
     }
 
     /// Nothing changes if the claim is another's by now.
     pub(crate) async fn confirm(
         &self,
-        (aggregate, sequence): Place,
+        (aggregate, sequence, event): Place,
         claim: Uuid,
     ) -> Result<(), DatabaseError> {
-        let values = (self.ttl, claim, now(), &self.group, aggregate.0, sequence, claim);
+        let values = (self.ttl, claim, now(), &self.group, aggregate.0, sequence, event.0, claim);
         self.transact(&self.confirm, values).await.map(drop)
     }
 
     /// Nothing changes if the claim is another's by now.
     pub(crate) async fn release(
         &self,
-        (aggregate, sequence): Place,
+        (aggregate, sequence, event): Place,
         claim: Uuid,
     ) -> Result<(), DatabaseError> {
-        let values = (&self.group, aggregate.0, sequence, claim);
+        let values = (&self.group, aggregate.0, sequence, event.0, claim);
         self.transact(&self.release, values).await.map(drop)
     }
 
     pub(crate) async fn read(
         &self,
-        (aggregate, sequence): Place,
+        (aggregate, sequence, event): Place,
     ) -> Result<Option<Claim>, DatabaseError> {
-        let values = (&self.group, aggregate.0, sequence);
+        let values = (&self.group, aggregate.0, sequence, event.0);
         let row = self
             .session
             .execute_unpaged(&self.read, values)

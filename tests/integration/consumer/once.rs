@@ -46,6 +46,11 @@ async fn an_effect_happens_once_however_often_and_by_however_many_it_is_asked_fo
     next.sequence_number = 4;
     let now = once.run(&next, |_| async { Ok::<_, HandlerError>(9) }).await.unwrap();
     assert_eq!(now, Ran::Now(9));
+    // So have the parts that an upcaster splits an event into.
+    let mut part = event.clone();
+    part.event_id = messina::EventId::new();
+    let now = once.run(&part, |_| async { Ok::<_, HandlerError>(9) }).await.unwrap();
+    assert_eq!(now, Ran::Now(9));
     let other = Once::connect(&db.store().await, "counter").await.unwrap();
     let now = other.run(&event, |_| async { Ok::<_, HandlerError>(9) }).await.unwrap();
     assert_eq!(now, Ran::Now(9));
