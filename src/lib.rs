@@ -105,6 +105,7 @@
 //! | [`store`] | the append protocol, loading, scanning |
 //! | [`consumer`] | consumer groups: reading the log, order, retries, checkpoints |
 //! | [`change`] | subscriptions to the changes of any table |
+//! | [`process`] | process managers: events in, commands out |
 //! | [`projection`] | read models, and rebuilding them |
 //! | [`read_model`] | which tables queries read, also while they are rebuilt |
 //! | [`publisher`] | Redpanda and Kafka |
@@ -128,6 +129,7 @@ pub mod command;
 pub mod consumer;
 pub mod event;
 pub mod ids;
+pub mod process;
 pub mod projection;
 pub mod publisher;
 pub mod read_model;

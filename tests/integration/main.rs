@@ -7,6 +7,7 @@ mod change;
 mod consumer;
 mod evolution;
 mod model;
+mod process;
 mod projection;
 mod publisher;
 mod schema;
