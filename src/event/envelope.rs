@@ -76,7 +76,7 @@ impl EventEnvelope<Payload> {
             sequence_number: self.sequence_number,
             event_type: self.event_type.to_string(),
             event_version: self.event_version,
-            source,
+            source: Box::new(source),
         }
     }
 }

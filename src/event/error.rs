@@ -68,5 +68,5 @@ pub struct CorruptEvent {
     /// As stored.
     pub event_version: i32,
     /// Why.
-    pub source: PayloadError,
+    pub source: Box<PayloadError>,
 }

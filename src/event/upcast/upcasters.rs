@@ -335,8 +335,7 @@ mod tests {
 
     #[test]
     fn an_event_that_cannot_be_upcast_is_named() {
-        let many =
-            format!(r#"{{"name":"ann","euros":2,"skus":[{}]}}"#, vec!["\"a\""; 10].join(","));
+        let many = format!(r#"{{"name":"ann","euros":2,"skus":[{}]}}"#, ["\"a\""; 10].join(","));
         let cases = [
             ("Burnt", 1, "{}", "unknown event type \"Burnt\""),
             ("Placed", 9, "{}", "has no version 9"),
