@@ -7,8 +7,9 @@ use scylla::errors::NewSessionError;
 
 use crate::cli::service::{HandlerFailure, UnknownName};
 use crate::cli::settings::SettingsError;
-use crate::consumer::{DeadLetterError, GroupError};
+use crate::consumer::{ControlError, DeadLetterError, GroupError};
 use crate::projection::RebuildError;
+use crate::read_model::ReadModelError;
 use crate::schema::{Difference, SchemaError};
 use crate::store::{DatabaseError, StoreError};
 
@@ -74,6 +75,12 @@ pub enum CommandLineError {
     /// A rebuild.
     #[error(transparent)]
     Rebuild(Box<RebuildError>),
+    /// A group cannot be controlled so.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// A read model's version cannot be read.
+    #[error(transparent)]
+    ReadModel(#[from] ReadModelError),
     /// Dead letters.
     #[error(transparent)]
     DeadLetter(#[from] DeadLetterError),

@@ -25,7 +25,48 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Run the groups until SIGINT or SIGTERM (also without a command)
     Run,
-    /// How far each group is
+    /// How the groups are doing, wherever they run
+    Status {
+        /// Again and again, so far apart, until Ctrl-C
+        #[arg(
+            long,
+            value_name = "TIME",
+            num_args = 0..=1,
+            require_equals = true,
+            default_missing_value = "2s"
+        )]
+        watch: Option<humantime::Duration>,
+        /// Form of the output
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Pause a group: its runners finish what they have begun and stand by, also after restarts
+    Pause {
+        /// The group
+        group: String,
+        /// How long its runners may take to finish what they have begun
+        #[arg(long, default_value = "40s", value_name = "TIME")]
+        wait: humantime::Duration,
+    },
+    /// Let a paused group go on where it was
+    Resume {
+        /// The group
+        group: String,
+    },
+    /// End a group in the runners that are up now; started again, it runs
+    Stop {
+        /// The group
+        group: String,
+    },
+    /// Divide a paused group's aggregates among so many slices, for several runners
+    Slices {
+        /// The group
+        group: String,
+        /// How many; each costs a reader of the log
+        #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
+        slices: u16,
+    },
+    /// How far each group is stored to be
     #[command(subcommand)]
     Checkpoints(CheckpointsCommand),
     /// Events that a group could not handle: look, retry, discard
@@ -54,6 +95,15 @@ pub(super) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CheckpointsCommand {
+    /// Set a paused group back, or forward, to a time: what was written from then on is
+    /// handled (again)
+    Reset {
+        /// The group
+        group: String,
+        /// 2026-03-04T05:06:07Z, or 2h for two hours ago
+        #[arg(long, value_name = "TIME")]
+        to: String,
+    },
     /// Show the stored checkpoints
     Show {
         /// Of this group only

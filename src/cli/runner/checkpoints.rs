@@ -12,6 +12,8 @@ use crate::cli::error::{CommandLineError, Outcome};
 use crate::cli::output::{self, Output};
 use crate::cli::service::Service;
 use crate::cli::settings::Settings;
+use crate::cli::time::moment;
+use crate::consumer::GroupControl;
 use crate::store::{DatabaseError, EventStore};
 use crate::time::now_micros;
 
@@ -34,6 +36,16 @@ pub(super) async fn run(
     settings: &Settings,
 ) -> Result<Outcome, CommandLineError> {
     match command {
+        CheckpointsCommand::Reset { group, to } => {
+            service.entry(&group)?;
+            let to = moment(&to)?;
+            let store = store(service, settings).await?;
+            GroupControl::connect(&store).await?.begin_at(&group, to).await?;
+            output::line(&format!(
+                "{group} begins again at {}; resume it",
+                humantime::format_rfc3339_millis(to)
+            ))?;
+        }
         CheckpointsCommand::Show { group, output } => {
             if let Some(name) = &group {
                 service.entry(name)?;

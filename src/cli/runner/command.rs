@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 
 use super::arguments::{Arguments, Command};
-use super::{checkpoints, dead_letters, doctor, events, run, schema};
+use super::control::Wanted;
+use super::{checkpoints, control, dead_letters, doctor, events, run, schema, status};
 use crate::cli::error::{CommandLineError, Outcome, exit};
 use crate::cli::service::Service;
 use crate::cli::settings::{self, RUNNER, Settings};
@@ -63,6 +64,19 @@ async fn carry_out(
 ) -> Result<Outcome, CommandLineError> {
     match command {
         Command::Run => run::run(service, settings).await,
+        Command::Status { watch, output } => {
+            status::run(watch.map(Into::into), output, service, settings).await
+        }
+        Command::Pause { group, wait } => {
+            control::run(&group, Wanted::Pause { wait: *wait }, service, settings).await
+        }
+        Command::Resume { group } => {
+            control::run(&group, Wanted::Resume, service, settings).await
+        }
+        Command::Stop { group } => control::run(&group, Wanted::Stop, service, settings).await,
+        Command::Slices { group, slices } => {
+            control::run(&group, Wanted::Slices(slices), service, settings).await
+        }
         Command::Checkpoints(command) => checkpoints::run(command, service, settings).await,
         Command::DeadLetters(command) => dead_letters::run(command, service, settings).await,
         Command::Schema(command) => schema::run(command, service, settings).await,

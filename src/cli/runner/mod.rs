@@ -3,10 +3,12 @@
 mod arguments;
 mod checkpoints;
 mod command;
+mod control;
 mod dead_letters;
 mod doctor;
 mod events;
 mod run;
 mod schema;
+mod status;
 
 pub use command::projection_runner;

@@ -161,6 +161,21 @@ pub(crate) static RUNNER: &[Setting] = &[
         "Aggregates that each group handles at once",
     ),
     setting(
+        "on_poison",
+        Kind::Choice(&["park", "skip", "halt"]),
+        "POLICY",
+        &["park"],
+        "After an event's last attempt: park its aggregate in the dead letters, skip the event \
+         there, or halt the group",
+    ),
+    setting(
+        "lease_ttl",
+        Kind::Duration,
+        "TIME",
+        &["6s"],
+        "How long a runner's lease lives without being renewed: about when another takes over",
+    ),
+    setting(
         "drain_timeout",
         Kind::Duration,
         "TIME",
