@@ -1,10 +1,10 @@
 //! Orders on a bare machine: the demonstration, from command to read models and Kafka, and
-//! the load tool.
+//! the load tool; orders for a database that runs.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use orders::demo::{self, DemoArguments};
+use orders::demo::{self, DemoArguments, PlaceArguments};
 use orders::load::{self, LoadArguments, NodeArguments};
 use orders::service;
 use tracing_subscriber::EnvFilter;
@@ -21,6 +21,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Load(LoadArguments),
+    Place(PlaceArguments),
     #[command(hide = true)]
     Node(NodeArguments),
 }
@@ -33,6 +34,7 @@ async fn main() -> ExitCode {
     service::exit(match command {
         None => demo::run(demo).await,
         Some(Command::Load(arguments)) => load::run(arguments).await,
+        Some(Command::Place(arguments)) => demo::place(arguments).await,
         Some(Command::Node(arguments)) => load::serve(arguments).await,
     })
 }

@@ -3,6 +3,8 @@
 mod bad_input;
 mod demo;
 mod load;
+mod pages;
 mod process;
 mod rebuild;
 mod runner;
+mod session;

@@ -77,6 +77,11 @@ pub fn start(program: &str, arguments: &[&str]) -> Child {
     command(program, arguments).spawn().unwrap()
 }
 
+/// Starts a command in an environment.
+pub fn start_in(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
+    command(program, arguments).envs(environment.iter().copied()).spawn().unwrap()
+}
+
 /// Runs a command to its end.
 pub async fn run(program: &str, arguments: &[&str]) -> Ended {
     ended(start(program, arguments)).await
