@@ -1,11 +1,11 @@
 //! What operators do with groups, from any process.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use scylla::statement::Consistency;
 use scylla::value::CqlTimestamp;
 
-use crate::consumer::group_table::GroupTable;
+use crate::consumer::group_table::{GroupRow, GroupTable};
 use crate::consumer::lease::{LeaseTable, Watched};
 use crate::consumer::progress::Millis;
 use crate::consumer::status_table::{SliceStatus, StatusTable};
@@ -37,8 +37,9 @@ pub struct GroupOverview {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ControlError {
-    /// A group is divided anew only while it is paused, and nobody is finishing its work.
-    #[error("group {group} cannot be divided anew: {reason}")]
+    /// Where a group begins and how it is divided changes only while it is paused, and nobody
+    /// is finishing its work.
+    #[error("group {group} cannot be changed now: {reason}")]
     NotPaused {
         /// The group.
         group: String,
@@ -142,38 +143,57 @@ impl GroupControl {
         if !(1..=MOST_SLICES).contains(&slices) {
             return Err(ControlError::Slices { slices, most: MOST_SLICES });
         }
-        let refused = |reason: &str| ControlError::NotPaused {
-            group: group.to_owned(),
-            reason: reason.to_owned(),
-        };
         let row = self.table.read(group).await?;
         let (Some(before), Some(started_from)) = (row.slices, row.started_from) else {
             // It never read anything.
             if row.slices.is_none() {
                 return Ok(self.table.create(group, slices).await?);
             }
-            return Err(refused("it has not begun to read yet"));
+            return Err(refused(group, "it has not begun to read yet"));
         };
-        if !row.paused {
-            return Err(refused("it is not paused"));
-        }
-        let held = self.leases(group).await?.list().await?;
-        if held.iter().any(|lease| lease.holder.is_some()) {
-            return Err(refused("a runner has not given its slice back"));
-        }
-        let mut from = started_from;
+        self.at_rest(group, &row).await?;
         let mut oldest: Option<Millis> = None;
         for slice in 0..i32::from(before) {
             let position = self.oldest(group, slice, row.slicing).await?.unwrap_or(started_from);
             oldest = Some(oldest.map_or(position, |o| o.min(position)));
         }
-        if let Some(oldest) = oldest {
-            from = oldest;
-        }
+        let from = oldest.unwrap_or(started_from);
         match self.table.divide(group, &row, slices, from).await? {
             true => Ok(()),
-            false => Err(refused("it was changed meanwhile")),
+            false => Err(refused(group, "it was changed meanwhile")),
         }
+    }
+
+    /// Sets a paused group back, or forward, to a time: resumed, it handles what was written
+    /// from then on, and what it had handled of that again. What is older than the log's TTL
+    /// is replayed from `event_store`.
+    ///
+    /// # Errors
+    /// As [`GroupControl::set_slices`].
+    pub async fn begin_at(&self, group: &str, time: SystemTime) -> Result<(), ControlError> {
+        let row = self.table.read(group).await?;
+        let Some(slices) = row.slices else {
+            return Err(refused(group, "it has never run; --start-from says where it begins"));
+        };
+        self.at_rest(group, &row).await?;
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let from = Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX);
+        match self.table.divide(group, &row, slices, from).await? {
+            true => Ok(()),
+            false => Err(refused(group, "it was changed meanwhile")),
+        }
+    }
+
+    /// Nobody handles anything of the group, nor will before it is resumed.
+    async fn at_rest(&self, group: &str, row: &GroupRow) -> Result<(), ControlError> {
+        if !row.paused {
+            return Err(refused(group, "it is not paused"));
+        }
+        let held = self.leases(group).await?.list().await?;
+        if held.iter().any(|lease| lease.holder.is_some()) {
+            return Err(refused(group, "a runner has not given its slice back"));
+        }
+        Ok(())
     }
 
     /// How a group is doing.
@@ -226,4 +246,8 @@ impl GroupControl {
         }
         Ok(oldest)
     }
+}
+
+fn refused(group: &str, reason: &str) -> ControlError {
+    ControlError::NotPaused { group: group.to_owned(), reason: reason.to_owned() }
 }

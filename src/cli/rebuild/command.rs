@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::arguments::{Arguments, Command, RebuildArguments, Work};
 use super::report;
 use super::shown::Shown;
-use crate::cli::connect::store;
+use crate::cli::connect::store_with_tables;
 use crate::cli::error::{CommandLineError, Outcome, exit};
 use crate::cli::output::{self, Output};
 use crate::cli::service::Service;
@@ -82,7 +82,7 @@ async fn rebuild(
     let work = &arguments.work;
     let projection = service.projection_named(name)?;
     let stop = stop_on_signals()?;
-    let store = store(service, settings).await?;
+    let store = store_with_tables(service, settings).await?;
     let mut rebuild = Rebuild::new(store, projection)
         .mode(arguments.mode)
         .parallel(work.parallel.into())
@@ -138,7 +138,7 @@ async fn verify(
 ) -> Result<Outcome, CommandLineError> {
     let projection = service.projection_named(name)?;
     let stop = stop_on_signals()?;
-    let store = store(service, settings).await?;
+    let store = store_with_tables(service, settings).await?;
     let mut verify = Verify::new(store, projection)
         .parallel(work.parallel.into())
         .on_error(work.on_error)

@@ -70,9 +70,7 @@ async fn carry_out(
         Command::Pause { group, wait } => {
             control::run(&group, Wanted::Pause { wait: *wait }, service, settings).await
         }
-        Command::Resume { group } => {
-            control::run(&group, Wanted::Resume, service, settings).await
-        }
+        Command::Resume { group } => control::run(&group, Wanted::Resume, service, settings).await,
         Command::Stop { group } => control::run(&group, Wanted::Stop, service, settings).await,
         Command::Slices { group, slices } => {
             control::run(&group, Wanted::Slices(slices), service, settings).await

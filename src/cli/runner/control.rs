@@ -12,7 +12,9 @@ use crate::consumer::GroupControl;
 /// What is wanted.
 pub(super) enum Wanted {
     /// Pause, and wait until nothing of it is handled any more.
-    Pause { wait: Duration },
+    Pause {
+        wait: Duration,
+    },
     Resume,
     Stop,
     Slices(u16),

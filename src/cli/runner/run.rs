@@ -11,7 +11,8 @@ use crate::cli::service::{HandlerContext, Service};
 use crate::cli::settings::Settings;
 use crate::cli::time::moment;
 use crate::consumer::{
-    ConsumerGroup, GroupError, GroupSettings, GroupStatus, RunningGroup, StartFrom, TailSettings,
+    ConsumerGroup, GroupError, GroupSettings, GroupStatus, PoisonPolicy, RunningGroup, StartFrom,
+    TailSettings,
 };
 use crate::publisher::{KafkaSettings, NewTopics, RoutingError, Transactions};
 
@@ -135,6 +136,12 @@ fn group_settings(settings: &Settings) -> Result<GroupSettings, CommandLineError
         lanes: settings.count("lanes"),
         drain_timeout: settings.duration("drain_timeout"),
         start_from,
+        lease_ttl: settings.duration("lease_ttl"),
+        poison: match settings.text("on_poison") {
+            "skip" => PoisonPolicy::SkipEvent,
+            "halt" => PoisonPolicy::HaltGroup,
+            _ => PoisonPolicy::ParkAggregate,
+        },
         ..GroupSettings::default()
     })
 }

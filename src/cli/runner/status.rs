@@ -21,6 +21,9 @@ use crate::time::now_micros;
 /// Runners speak about once a second: two looks so far apart show a rate.
 const APART: Duration = Duration::from_millis(1_500);
 
+/// A runner that has said nothing for so long, in ms, is gone or stuck.
+const SILENT: i64 = 10_000;
+
 /// A slice of a group, or a group that has none at work.
 #[derive(Debug, Clone, Serialize)]
 struct Row {
@@ -93,9 +96,9 @@ async fn look(
         let overview = control.overview(name).await?;
         let first = rows.len();
         for slice in &overview.running {
-            rows.push(at_work(&overview, slice, seen));
+            rows.extend(at_work(&overview, slice, seen));
         }
-        if overview.running.is_empty() {
+        if rows.len() == first {
             rows.push(resting(&overview));
         }
         for row in &mut rows[first..] {
@@ -115,10 +118,15 @@ fn checkpoint(all: &[SliceProgress], group: &str, slice: Option<i32>) -> Option<
         .min()
 }
 
-fn at_work(overview: &GroupOverview, slice: &SliceStatus, seen: &mut Seen) -> Row {
+/// `None`: its runner has given it back.
+fn at_work(overview: &GroupOverview, slice: &SliceStatus, seen: &mut Seen) -> Option<Row> {
     let key = (overview.name.clone(), slice.slice);
     let said = slice.updated_at.map_or_else(|| now_micros() / 1000, |at| at.0);
     let handled = slice.handled.unwrap_or(0);
+    let silent = seen.get(&key).is_some_and(|(at, _)| *at == said);
+    if silent && overview.paused {
+        return None;
+    }
     let rate = match seen.get(&key) {
         // A runner that took over counts from nought.
         Some((at, before)) if said > *at && handled >= *before => {
@@ -127,11 +135,16 @@ fn at_work(overview: &GroupOverview, slice: &SliceStatus, seen: &mut Seen) -> Ro
         _ => None,
     };
     seen.insert(key, (said, handled));
-    let state = slice.state.clone().unwrap_or_else(|| "unknown".to_owned());
-    Row {
+    let state = match &slice.state {
+        _ if overview.paused => "pausing",
+        _ if silent && now_micros() / 1000 - said > SILENT => "silent",
+        Some(state) => state,
+        None => "unknown",
+    };
+    Some(Row {
         group: overview.name.clone(),
         slice: Some(slice.slice),
-        state: if overview.paused { "pausing".to_owned() } else { state },
+        state: state.to_owned(),
         reason: slice.reason.clone(),
         runner: slice.host.clone(),
         lag_ms: slice.lag_ms,
@@ -146,7 +159,7 @@ fn at_work(overview: &GroupOverview, slice: &SliceStatus, seen: &mut Seen) -> Ro
         parked: slice.parked,
         checkpoint: None,
         version: None,
-    }
+    })
 }
 
 fn resting(overview: &GroupOverview) -> Row {
@@ -181,8 +194,18 @@ fn print(rows: &[Row], form: Output, again: bool) -> Result<(), CommandLineError
         return if again { output::json_line(&rows) } else { output::json(&rows) };
     }
     let mut table = output::table([
-        "group", "slice", "state", "lag", "in flight", "events/s", "retries", "dead", "parked",
-        "checkpoint", "version", "runner",
+        "group",
+        "slice",
+        "state",
+        "lag",
+        "in flight",
+        "events/s",
+        "retries",
+        "dead",
+        "parked",
+        "checkpoint",
+        "version",
+        "runner",
     ]);
     for number in 4..9 {
         if let Some(column) = table.column_mut(number) {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::AggregateId;
-use crate::consumer::GroupError;
+use crate::consumer::{ControlError, GroupError};
 use crate::projection::ProjectionError;
 use crate::read_model::DefinitionError;
 use crate::store::{DatabaseError, StoreError};
@@ -101,6 +101,9 @@ pub enum RebuildError {
     /// A write failed, again and again.
     #[error("writing the read model: {0}")]
     Write(DatabaseError),
+    /// The live group could not be paused or resumed.
+    #[error("pausing the group: {0}")]
+    Pause(#[source] Box<ControlError>),
     /// The group that follows the log for the new version failed.
     #[error("following the log: {0}")]
     Follow(#[source] Box<GroupError>),

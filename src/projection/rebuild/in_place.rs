@@ -1,7 +1,9 @@
 //! Rebuilding the tables in use: over their rows, or emptied first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::consumer::{ControlError, GroupControl};
 use crate::event::EventEnvelope;
 use crate::ids::AggregateId;
 use crate::projection::executor::{ExecuteError, Executor, Targets};
@@ -30,6 +32,7 @@ pub(super) async fn in_place(
         None => {
             // Another mode's unfinished work is given up.
             job.clean(None).await?;
+            let paused = mode == RebuildMode::Truncate && pause(job).await?;
             if mode == RebuildMode::Truncate {
                 job.tables().truncate(versions.current).await?;
             }
@@ -37,7 +40,7 @@ pub(super) async fn in_place(
                 mode,
                 target: versions.current,
                 began_at: now_micros() / 1000,
-                paused: false,
+                paused,
                 ranges: all_ranges(),
             };
             job.stored.begin(&unfinished).await.map_err(stored())?;
@@ -47,8 +50,37 @@ pub(super) async fn in_place(
     let target = unfinished.target;
     let replayed =
         job.replay(target, Some(unfinished.ranges), RebuildPhase::Replaying, tell).await?;
+    if unfinished.paused {
+        let control = GroupControl::connect(&job.store).await.map_err(paused_group)?;
+        control.resume(job.name()).await.map_err(paused_group)?;
+    }
     job.stored.forget().await.map_err(stored())?;
     Ok((replayed, resumed, target))
+}
+
+/// How long a group may take to finish what it has begun: twice the default of its drain
+/// timeout.
+const PAUSING: Duration = Duration::from_secs(60);
+
+/// Pauses the live group and waits until it stands; false: it was paused already, and stays
+/// so afterwards. Without it, what it writes would be emptied and written again: nothing is
+/// lost, but queries would see rows come and go.
+async fn pause(job: &Job) -> Result<bool, RebuildError> {
+    let control = GroupControl::connect(&job.store).await.map_err(paused_group)?;
+    if control.overview(job.name()).await.map_err(paused_group)?.paused {
+        return Ok(false);
+    }
+    control.pause(job.name()).await.map_err(paused_group)?;
+    let idle = control.wait_idle(job.name(), PAUSING).await;
+    if let Err(error) = idle {
+        control.resume(job.name()).await.map_err(paused_group)?;
+        return Err(paused_group(error));
+    }
+    Ok(true)
+}
+
+fn paused_group(error: ControlError) -> RebuildError {
+    RebuildError::Pause(Box::new(error))
 }
 
 /// What replaying one aggregate did.

@@ -36,7 +36,10 @@ pub async fn follow(page: &Path, database: &Session, environment: &[(&str, &str)
             "cqlsh" => {
                 let [_, flag, cql] = &words[..] else { panic!("{place}: cqlsh -e CQL") };
                 assert_eq!(flag, "-e", "{place}");
-                database.query_unpaged(cql.as_str(), ()).await.unwrap_or_else(|e| panic!("{place}: {e}"));
+                database
+                    .query_unpaged(cql.as_str(), ())
+                    .await
+                    .unwrap_or_else(|e| panic!("{place}: {e}"));
             }
             "kill" => {
                 let number: usize = words[1].trim_start_matches('%').parse().unwrap();
@@ -145,9 +148,9 @@ fn matches(expected: &[&str], lines: &[&str]) -> bool {
     match expected.split_first() {
         None => lines.is_empty(),
         Some((&"...", rest)) => (0..=lines.len()).any(|skipped| matches(rest, &lines[skipped..])),
-        Some((first, rest)) => {
-            lines.split_first().is_some_and(|(line, others)| like(first, line) && matches(rest, others))
-        }
+        Some((first, rest)) => lines
+            .split_first()
+            .is_some_and(|(line, others)| like(first, line) && matches(rest, others)),
     }
 }
 
