@@ -23,8 +23,18 @@ pub(super) struct Delivery {
     pub(super) _room: Option<OwnedSemaphorePermit>,
 }
 
+/// The setting whose warning says nothing new.
+const GAPLESS: &str = "enable.gapless.guarantee";
+
 /// librdkafka's messages and the producer's end, by `tracing`.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    // That the gapless guarantee is experimental is known, and chosen: see the settings.
+    let level = match level {
+        RDKafkaLogLevel::Warning if facility == "CONFWARN" && message.contains(GAPLESS) => {
+            RDKafkaLogLevel::Debug
+        }
+        level => level,
+    };
     match level {
         RDKafkaLogLevel::Emerg
         | RDKafkaLogLevel::Alert
