@@ -83,14 +83,16 @@ async fn follow(
     orders: Vec<SourceOrder>,
 ) -> Result<(), ServiceError> {
     let tracker = Arc::new(Tracker::new());
-    let reader = TopicReader::start(servers.kafka.clone(), topic_of(Order::TYPE)).await?;
+    let reader =
+        TopicReader::start(servers.kafka.clone(), topic_of(Order::TYPE), Arc::clone(&tracker))
+            .await?;
     let mut groups = start_groups(arguments, servers, store, &tracker).await?;
     println!("consumer groups: {}\n", group_names().join(", "));
 
     let handler = CommandHandler::<Order>::new(store.clone());
     let concurrency = arguments.concurrency.into();
     let handled = workload::run(&handler, orders, concurrency, &tracker).await?;
-    catch_up(&mut groups, &reader, &tracker, arguments.patience).await?;
+    catch_up(&mut groups, &tracker, arguments.patience).await?;
 
     let total = tracker.total();
     let reached: Vec<(GroupStatus, Reached)> = groups
@@ -141,7 +143,6 @@ async fn start_groups(
 /// for as long as patience lasts.
 async fn catch_up(
     groups: &mut RunningGroups,
-    reader: &TopicReader,
     tracker: &Tracker,
     patience: Duration,
 ) -> Result<(), ServiceError> {
@@ -152,8 +153,9 @@ async fn catch_up(
     loop {
         let handled = tracker.handled_in_all();
         progress.set(handled as u64);
-        let seen = handled + reader.count();
-        if handled >= goal && reader.count() >= events {
+        let read = tracker.read_from_topic();
+        let seen = handled + read;
+        if handled >= goal && read >= events {
             break;
         }
         if seen > last.0 {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::demo::tracker::{TOPIC, Tracker};
 use crate::service::ServiceError;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,7 +22,6 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// end on, and reads while events are produced.
 pub(super) struct TopicReader {
     pub(super) topic: String,
-    count: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Result<Read, ServiceError>>,
 }
@@ -54,21 +54,25 @@ pub(super) struct Record {
 
 impl TopicReader {
     /// Begins to read at the topic's end; returns when it does.
-    pub(super) async fn start(brokers: String, topic: String) -> Result<Self, ServiceError> {
-        let (count, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    pub(super) async fn start(
+        brokers: String,
+        topic: String,
+        tracker: Arc<Tracker>,
+    ) -> Result<Self, ServiceError> {
+        let stop = Arc::new(AtomicBool::new(false));
         let (ready, assigned) = tokio::sync::oneshot::channel();
         let thread = std::thread::spawn({
-            let (topic, count, stop) = (topic.clone(), Arc::clone(&count), Arc::clone(&stop));
+            let (topic, stop) = (topic.clone(), Arc::clone(&stop));
             move || {
                 let consumer = assign(&brokers, &topic)?;
                 // Nobody waits any more: then nothing is to be read either.
                 if ready.send(()).is_err() {
                     return Ok(Read::default());
                 }
-                read(&consumer, &count, &stop)
+                read(&consumer, &tracker, &stop)
             }
         });
-        let reader = Self { topic, count, stop, thread };
+        let reader = Self { topic, stop, thread };
         // Dropped without a word when the thread has failed: it has the reason.
         if assigned.await.is_err() {
             return match reader.finish().await {
@@ -77,11 +81,6 @@ impl TopicReader {
             };
         }
         Ok(reader)
-    }
-
-    /// How many distinct events have been read.
-    pub(super) fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
     }
 
     /// Ends reading.
@@ -131,15 +130,14 @@ fn assign(brokers: &str, topic: &str) -> Result<BaseConsumer, ServiceError> {
 
 fn read(
     consumer: &BaseConsumer,
-    count: &AtomicUsize,
+    tracker: &Tracker,
     stop: &AtomicBool,
 ) -> Result<Read, ServiceError> {
     let mut read = Read::default();
     while !stop.load(Ordering::Relaxed) {
         match consumer.poll(Duration::from_millis(50)) {
             Some(Ok(message)) => {
-                read.take(&message)?;
-                count.store(read.events.len(), Ordering::Relaxed);
+                tracker.handled(TOPIC, read.take(&message)?);
             }
             // librdkafka meets passing errors itself; the check at the end tells the rest.
             Some(Err(error)) => tracing::warn!(%error, "reading the topic"),
@@ -150,7 +148,7 @@ fn read(
 }
 
 impl Read {
-    fn take(&mut self, message: &BorrowedMessage<'_>) -> Result<(), ServiceError> {
+    fn take(&mut self, message: &BorrowedMessage<'_>) -> Result<EventId, ServiceError> {
         let header = |name: &str| {
             let headers = message.headers()?;
             let found = headers.iter().find(|h| h.key == name)?;
@@ -172,10 +170,11 @@ impl Read {
         self.records += 1;
         if !self.events.insert(event_id) {
             self.repeated += 1;
-            return Ok(());
+            return Ok(event_id);
         }
         let last = self.keys.entry(key.clone()).or_insert(0);
-        if sequence_number != *last + 1 {
+        // An earlier run's events may come again, an aggregate's last ones.
+        if *last != 0 && sequence_number != *last + 1 {
             self.out_of_order.push(format!("{key}: {sequence_number} after {last}"));
         }
         *last = sequence_number;
@@ -188,7 +187,7 @@ impl Read {
                 payload: text(message.payload()),
             });
         }
-        Ok(())
+        Ok(event_id)
     }
 }
 

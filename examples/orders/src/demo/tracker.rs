@@ -11,13 +11,16 @@ use parking_lot::Mutex;
 /// The most groups that are followed.
 const GROUPS: usize = 4;
 
+/// The topic's reader, in a place of its own behind the groups.
+pub(crate) const TOPIC: usize = GROUPS;
+
 /// Spreads the map over locks that handlers and writers hardly share.
 const SHARDS: usize = 64;
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Times {
     acknowledged: Option<Instant>,
-    handled: [Option<Instant>; GROUPS],
+    handled: [Option<Instant>; GROUPS + 1],
 }
 
 /// The events of a run. An event may be handled before its acknowledgement is noted, so
@@ -65,9 +68,20 @@ impl Tracker {
         self.sum(|times| usize::from(times.acknowledged.is_some()))
     }
 
-    /// Events that groups have handled, all groups together.
+    /// Acknowledged events that groups have handled, all groups together. What comes again of
+    /// an earlier run is none of them.
     pub(crate) fn handled_in_all(&self) -> usize {
-        self.sum(|times| times.handled.iter().flatten().count())
+        self.sum(|times| match times.acknowledged {
+            Some(_) => times.handled[..GROUPS].iter().flatten().count(),
+            None => 0,
+        })
+    }
+
+    /// Acknowledged events that were read from the topic.
+    pub(crate) fn read_from_topic(&self) -> usize {
+        self.sum(|times| {
+            usize::from(times.acknowledged.is_some() && times.handled[TOPIC].is_some())
+        })
     }
 
     fn sum(&self, count: impl Fn(&Times) -> usize) -> usize {
@@ -125,7 +139,11 @@ mod tests {
         tracker.handled(1, b);
         tracker.handled(1, b);
         tracker.handled(0, b);
+        tracker.handled(TOPIC, a);
+        tracker.handled(TOPIC, EventId::new());
+        tracker.handled(0, EventId::new());
         assert_eq!((tracker.total(), tracker.handled_in_all()), (2, 3));
+        assert_eq!(tracker.read_from_topic(), 1);
         assert_eq!((tracker.reached(0).events, tracker.reached(1).events), (1, 2));
         assert_eq!(tracker.reached(2).events, 0);
         assert_eq!(tracker.ids().len(), 2);
