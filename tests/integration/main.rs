@@ -4,6 +4,7 @@
 //! `KAFKA_BROKERS` set, those that need no injected faults run against real servers.
 
 mod change;
+mod chaos;
 mod consumer;
 mod evolution;
 mod model;

@@ -15,18 +15,12 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use messina::{AggregateId, CommandHandler, EventStore, Schema};
-use messina_devdb::DevDb;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use scylla::client::session_builder::SessionBuilder;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
 
-use crate::support::{Account, AccountCommand};
+use crate::support::{Account, AccountCommand, again, start_node};
 use writer::Orders;
-
-const NODE: &str = "MODEL_NODE";
-const LISTENS: &str = "the node listens on ";
 
 /// Enough for a run of the suite; CI asks for more.
 const COMMANDS: usize = 600;
@@ -36,48 +30,10 @@ const ACCOUNTS: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a process of the model-based test"]
-async fn node_process() {
-    if std::env::var(NODE).is_err() {
-        return;
-    }
-    let node = DevDb::start().await.unwrap();
-    println!("{LISTENS}{}", node.contact_point());
-    // Until the test goes, and its end of the pipe with it.
-    tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()))
-        .await
-        .unwrap()
-        .unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a process of the model-based test"]
 async fn writer_process() {
     if let Some(orders) = Orders::of_environment() {
         writer::run(orders).await;
     }
-}
-
-/// This binary again, as one of the tests above.
-fn again(test: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--ignored", "--nocapture"]).kill_on_drop(true);
-    command
-}
-
-async fn start_node() -> (Child, String) {
-    let mut child = again("model::node_process")
-        .env(NODE, "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    while let Some(line) = lines.next_line().await.unwrap() {
-        if let Some((_, address)) = line.split_once(LISTENS) {
-            return (child, address.to_owned());
-        }
-    }
-    panic!("the node does not start");
 }
 
 fn number(name: &str) -> Option<u64> {

@@ -1,6 +1,6 @@
 //! Projections against a database.
 
-mod model;
+pub mod model;
 mod rebuild;
 mod verify;
 

@@ -19,7 +19,7 @@ pub const TABLES: Migration = Migration::new(
 
 pub struct Balances;
 
-fn level(balance: i64) -> &'static str {
+pub fn level(balance: i64) -> &'static str {
     if balance >= 100 { "rich" } else { "poor" }
 }
 

@@ -30,6 +30,11 @@ impl TestDb {
         Self::empty().await.with_schema(&[]).await
     }
 
+    /// A node that is up already, in another process.
+    pub async fn at(uri: &str) -> Self {
+        Self::connected(uri, None).await
+    }
+
     /// The embedded node in any case: for tests that inject faults.
     pub async fn embedded() -> Self {
         Self::embedded_empty().await.with_schema(&[]).await

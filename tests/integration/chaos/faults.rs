@@ -1,0 +1,147 @@
+//! Everything that goes wrong, at random, by CQL: the node is another process.
+
+use std::time::Duration;
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use scylla::client::session::Session;
+
+/// What goes wrong all the time: rows of the log that are late, and doubled.
+pub async fn steady(session: &Session, keyspace: &str, late: Duration, seed: u64) {
+    let table = format!("{keyspace}.outbox_messages");
+    for (n, part) in [10, 3, 1].into_iter().enumerate() {
+        let delay = late.as_millis() / part;
+        ask(
+            session,
+            &format!(
+                "INSERT INTO devdb.faults (name, action, delay_ms, operation, table_name, \
+                 probability, seed) VALUES ('late {n}', 'late_log', {delay}, 'batch', '{table}', \
+                 0.04, {seed})"
+            ),
+        )
+        .await;
+    }
+    ask(
+        session,
+        &format!(
+            "INSERT INTO devdb.faults (name, action, operation, table_name, probability, seed) \
+             VALUES ('twice', 'duplicate_log', 'batch', '{table}', 0.05, {seed})"
+        ),
+    )
+    .await;
+}
+
+/// A request of ours may be hit by the trouble that it makes; but it makes sense.
+async fn ask(session: &Session, cql: &str) {
+    if let Err(error) = session.query_unpaged(cql, ()).await {
+        let text = error.to_string();
+        assert!(!text.contains("nvalid"), "{cql}: {text}");
+    }
+}
+
+/// Does something bad now and then, for ever.
+pub async fn trouble(session: &Session, keyspace: &str, mut random: StdRng) {
+    let mut n = 0_u32;
+    loop {
+        n += 1;
+        ask(session, &one(&mut random, keyspace, n)).await;
+        tokio::time::sleep(Duration::from_millis(random.random_range(50..300))).await;
+    }
+}
+
+/// Ends all faults, and gives the node the right time.
+pub async fn peace(session: &Session) {
+    for cql in [
+        "TRUNCATE devdb.faults",
+        "INSERT INTO devdb.control (command, milliseconds) VALUES ('clock_offset', 0)",
+    ] {
+        let mut result = session.query_unpaged(cql, ()).await;
+        for _ in 0..40 {
+            if result.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            result = session.query_unpaged(cql, ()).await;
+        }
+        result.unwrap();
+    }
+}
+
+fn pick<'t>(random: &mut StdRng, of: &[&'t str]) -> &'t str {
+    of[random.random_range(0..of.len())]
+}
+
+fn control(command: &str, milliseconds: i64) -> String {
+    format!(
+        "INSERT INTO devdb.control (command, milliseconds) VALUES ('{command}', {milliseconds})"
+    )
+}
+
+fn one(random: &mut StdRng, keyspace: &str, n: u32) -> String {
+    match random.random_range(0..100) {
+        0..4 => return control("clock_offset", random.random_range(-2000..=2000)),
+        // Announced before it begins, by any of the clocks.
+        4..6 => return control("new_generation", 4000),
+        6..7 => return control("restart", random.random_range(0..300)),
+        7..8 => return "INSERT INTO devdb.control (command) VALUES ('forget_prepared')".to_owned(),
+        _ => {}
+    }
+    let (table, operation) = [
+        ("outbox_messages", "batch"),
+        ("outbox_messages", "batch"),
+        ("aggregate_heads", "lwt"),
+        ("event_store", "read"),
+        ("outbox_messages_scylla_cdc_log", "read"),
+        ("outbox_messages_scylla_cdc_log", "read"),
+        ("consumer_checkpoints", "lwt"),
+        ("consumer_checkpoints", "read"),
+        ("consumer_leases", "lwt"),
+        ("consumer_leases", "read"),
+        ("consumer_groups", "read"),
+        ("consumer_members", "write"),
+        ("dead_letters", "write"),
+        ("dead_letters", "read"),
+        ("balances", "batch"),
+        ("by_level", "batch"),
+    ][random.random_range(0..16)];
+    let mut actions = vec!["fail_before", "fail_after", "fail_before", "fail_after", "delay"];
+    match (operation, random.random_bool(0.3)) {
+        ("batch", _) if table == "outbox_messages" => actions.push("half_batch"),
+        (_, true) => actions.extend(["drop_before", "drop_after"]),
+        _ => {}
+    }
+    if table.ends_with("_log") {
+        actions.push("short_page");
+    }
+    let action = pick(random, &actions);
+    let times = if action.starts_with("drop") { 1 } else { random.random_range(1..5) };
+    let mut columns = vec![
+        ("name", format!("'fault {n}'")),
+        ("action", format!("'{action}'")),
+        ("operation", format!("'{operation}'")),
+        ("table_name", format!("'{keyspace}.{table}'")),
+        ("skip", random.random_range(0..4).to_string()),
+        ("times", times.to_string()),
+    ];
+    let error = match (operation, action) {
+        ("read", _) => pick(random, &["overloaded", "unavailable", "read_timeout", "server_error"]),
+        // `Overloaded` and `Unavailable` promise that nothing was done.
+        (_, "fail_before") => {
+            pick(random, &["overloaded", "unavailable", "write_timeout", "server_error"])
+        }
+        _ => "write_timeout",
+    };
+    match action {
+        "delay" => columns.push(("delay_ms", random.random_range(50..900).to_string())),
+        "short_page" => columns.push(("rows", random.random_range(0..3).to_string())),
+        "half_batch" => {
+            columns.push(("part", format!("'{}'", pick(random, &["first", "last"]))));
+            columns.push(("delay_ms", random.random_range(50..900).to_string()));
+            columns.push(("error", "'write_timeout'".to_owned()));
+        }
+        "fail_before" | "fail_after" => columns.push(("error", format!("'{error}'"))),
+        _ => {}
+    }
+    let (names, values): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
+    format!("INSERT INTO devdb.faults ({}) VALUES ({})", names.join(", "), values.join(", "))
+}
