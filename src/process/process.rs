@@ -21,7 +21,7 @@ use crate::process::Commands;
 /// # enum PaymentEvent { Received { order_id: AggregateId } }
 /// # #[derive(Debug, Clone, DomainEvent)]
 /// # enum OrderEvent { Shipped }
-/// # #[derive(Default, Clone)]
+/// # #[derive(Default, Clone, Serialize, serde::Deserialize)]
 /// # struct Order;
 /// #[derive(Serialize)]
 /// enum OrderCommand { Ship }

@@ -6,5 +6,6 @@ pub mod data;
 pub mod demo;
 pub mod domain;
 pub mod load;
+pub mod processes;
 pub mod projections;
 pub mod service;

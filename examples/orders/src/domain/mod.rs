@@ -7,6 +7,7 @@ mod error;
 mod event;
 mod item;
 mod order;
+mod payment;
 mod status;
 
 pub use command::OrderCommand;
@@ -14,4 +15,5 @@ pub use error::OrderError;
 pub use event::{OrderEvent, Summary};
 pub use item::{Item, MAX_ITEMS, MAX_QUANTITY, MAX_UNIT_PRICE_CENTS};
 pub use order::{Order, Placed};
+pub use payment::{Payment, PaymentCommand, PaymentError, PaymentEvent};
 pub use status::Status;

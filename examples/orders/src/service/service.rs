@@ -3,6 +3,7 @@
 use messina::Migration;
 use messina::cli::Service;
 
+use crate::processes::{SHIP_WHEN_PAID, ShipWhenPaid};
 use crate::projections;
 
 /// The read models' tables.
@@ -12,11 +13,12 @@ const MIGRATIONS: &[Migration] =
 /// The publisher's group.
 pub const PUBLISHER: &str = "redpanda_publisher";
 
-/// The orders: three read models and the publisher.
+/// The orders: three read models, the publisher, and the process that ships what is paid.
 pub fn orders() -> Service {
     let service = Service::new("orders").version(env!("CARGO_PKG_VERSION")).migrations(MIGRATIONS);
     projections::all()
         .into_iter()
         .fold(service, |service, projection| service.shared_projection(projection))
         .kafka_publisher(PUBLISHER)
+        .handler(SHIP_WHEN_PAID, |context| async move { Ok(ShipWhenPaid::handler(&context.store)) })
 }

@@ -8,3 +8,4 @@ mod process;
 mod rebuild;
 mod runner;
 mod session;
+mod shipping;
