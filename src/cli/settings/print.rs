@@ -12,9 +12,7 @@ pub(crate) fn print(settings: &Settings) -> String {
     for setting in plain {
         let line = line_of(setting, settings);
         let origin = origin_of(setting, settings);
-        // What is not set would be refused if it were read back.
-        let mark = if settings.list(setting.key).is_empty() { "# " } else { "" };
-        out.push_str(&format!("{mark}{line:width$}  # {origin}\n"));
+        out.push_str(&format!("{line:width$}  # {origin}\n"));
     }
     for setting in tables {
         out.push_str(&format!("\n[{}]  # {}\n", setting.key, origin_of(setting, settings)));
@@ -42,7 +40,9 @@ fn line_of(setting: &Setting, settings: &Settings) -> String {
         (Kind::Count { .. } | Kind::Switch, [value, ..]) => value.clone(),
         (_, [value, ..]) => quoted(value),
     };
-    format!("{} = {value}", setting.key)
+    // What is not set would be refused if it were read back.
+    let mark = if values.is_empty() { "# " } else { "" };
+    format!("{mark}{} = {value}", setting.key)
 }
 
 fn quoted(text: &str) -> String {
