@@ -154,38 +154,66 @@ impl EventStore {
         up_to: i64,
         mut take: impl FnMut(&EventEnvelope, i64) -> Result<ControlFlow<()>, StoreError>,
     ) -> Result<(), StoreError> {
-        let operation = "loading events";
-        let mut previous: Option<EventEnvelope> = None;
-        let mut last = after;
-        let mut state = PagingState::start();
-        loop {
-            let (result, paging) = self
-                .inner
-                .session
-                .execute_single_page(&self.inner.statements.load, (id.0, after, up_to), state)
-                .await
-                .map_err(unavailable(operation))?;
-            let rows = result.into_rows_result().map_err(unavailable(operation))?;
-            for row in rows.rows::<EventRow<'_>>().map_err(unavailable(operation))? {
-                let row = row.map_err(unavailable(operation))?;
-                let sequence_number = row.sequence_number;
-                let corrupt =
-                    |reason| StoreError::Corrupt { aggregate_id: id, sequence_number, reason };
-                if sequence_number != last + 1 {
-                    return Err(corrupt(format!("the event after {last} is missing")));
-                }
-                let write_time = row.write_time.unwrap_or(0);
-                let envelope = row.envelope(previous.as_ref()).map_err(corrupt)?;
-                if take(&envelope, write_time)?.is_break() {
-                    return Ok(());
-                }
-                last = sequence_number;
-                previous = Some(envelope);
-            }
-            match paging.into_paging_control_flow() {
-                ControlFlow::Break(()) => return Ok(()),
-                ControlFlow::Continue(next) => state = next,
-            }
+        let mut next = Some(EventPages::new(id, after, up_to));
+        while let Some(pages) = next {
+            next = self.read_page(pages, &mut take).await?;
         }
+        Ok(())
+    }
+
+    /// As [`EventStore::read_events`], one page; where the next one begins, if there is more
+    /// to read and `take` wants it.
+    pub(super) async fn read_page(
+        &self,
+        mut pages: EventPages,
+        mut take: impl FnMut(&EventEnvelope, i64) -> Result<ControlFlow<()>, StoreError>,
+    ) -> Result<Option<EventPages>, StoreError> {
+        let operation = "loading events";
+        let (id, range) = (pages.id, (pages.id.0, pages.after, pages.up_to));
+        let (result, paging) = self
+            .inner
+            .session
+            .execute_single_page(&self.inner.statements.load, range, pages.state)
+            .await
+            .map_err(unavailable(operation))?;
+        let rows = result.into_rows_result().map_err(unavailable(operation))?;
+        for row in rows.rows::<EventRow<'_>>().map_err(unavailable(operation))? {
+            let row = row.map_err(unavailable(operation))?;
+            let sequence_number = row.sequence_number;
+            let corrupt =
+                |reason| StoreError::Corrupt { aggregate_id: id, sequence_number, reason };
+            if sequence_number != pages.last + 1 {
+                return Err(corrupt(format!("the event after {} is missing", pages.last)));
+            }
+            let write_time = row.write_time.unwrap_or(0);
+            let envelope = row.envelope(pages.previous.as_ref()).map_err(corrupt)?;
+            if take(&envelope, write_time)?.is_break() {
+                return Ok(None);
+            }
+            pages.last = sequence_number;
+            pages.previous = Some(envelope);
+        }
+        match paging.into_paging_control_flow() {
+            ControlFlow::Break(()) => Ok(None),
+            ControlFlow::Continue(state) => Ok(Some(EventPages { state, ..pages })),
+        }
+    }
+}
+
+/// Where the reading of an aggregate's events goes on.
+pub(super) struct EventPages {
+    id: AggregateId,
+    after: i64,
+    up_to: i64,
+    state: PagingState,
+    /// The sequence number that was read last.
+    last: i64,
+    previous: Option<EventEnvelope>,
+}
+
+impl EventPages {
+    /// The events in `(after, up_to]`.
+    pub(super) fn new(id: AggregateId, after: i64, up_to: i64) -> Self {
+        Self { id, after, up_to, state: PagingState::start(), last: after, previous: None }
     }
 }

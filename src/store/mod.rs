@@ -6,6 +6,7 @@ mod commit;
 mod complete;
 mod database;
 mod error;
+mod history;
 mod load;
 mod outcomes;
 mod reserve;

@@ -132,7 +132,7 @@ impl EventStore {
 
     /// The store, reading through these upcasters: whatever is given it (command handlers,
     /// consumer groups, projections, rebuilds) sees events of the past as those of today.
-    /// [`EventStore::events`] alone shows them as they are stored.
+    /// [`EventStore::events`] and [`EventStore::history`] alone show them as they are stored.
     pub fn with_upcasters(mut self, upcasters: impl Into<Arc<Upcasters>>) -> Self {
         self.upcasters = upcasters.into();
         self

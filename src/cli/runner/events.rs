@@ -1,5 +1,6 @@
 //! `events`: what is stored.
 
+use futures::StreamExt;
 use serde_json::{Value, json};
 
 use super::arguments::EventsCommand;
@@ -10,10 +11,10 @@ use crate::cli::service::Service;
 use crate::cli::settings::Settings;
 use crate::consumer::{Tail, TailSettings};
 use crate::event::EventEnvelope;
-use crate::store::EventStore;
+use crate::store::{EventStore, StoreError};
 
-/// Events read at once: an aggregate may have a million.
-const PAGE: i64 = 1_000;
+/// Events shown in one table: an aggregate may have a million.
+const PAGE: usize = 1_000;
 
 pub(super) async fn run(
     command: EventsCommand,
@@ -24,14 +25,15 @@ pub(super) async fn run(
     match command {
         EventsCommand::Show { aggregate, from, to, output } => {
             let last = to.unwrap_or(i64::MAX);
-            let mut after = from - 1;
+            let mut history = store.history(aggregate, from..=last).ready_chunks(PAGE);
             let mut shown = 0;
-            while after < last {
-                let events = store.events(aggregate, after, last.min(after + PAGE)).await?;
-                let Some(newest) = events.last() else { break };
-                after = newest.sequence_number;
-                shown += events.len();
+            while let Some(events) = history.next().await {
+                let (events, error) = until_error(events);
                 print(&events, output)?;
+                shown += events.len();
+                if let Some(error) = error {
+                    return Err(error.into());
+                }
             }
             if shown == 0 && !store.exists(aggregate).await? {
                 return Err(CommandLineError::Usage(format!(
@@ -45,6 +47,15 @@ pub(super) async fn run(
             tail(&store, event_type.as_deref(), output).await
         }
     }
+}
+
+/// What was read before an error is shown before it is told.
+fn until_error(
+    events: Vec<Result<EventEnvelope, StoreError>>,
+) -> (Vec<EventEnvelope>, Option<StoreError>) {
+    let mut error = None;
+    let read = events.into_iter().map_while(|event| event.map_err(|e| error = Some(e)).ok());
+    (read.collect(), error)
 }
 
 /// Prints what comes, until Ctrl-C.
@@ -96,6 +107,9 @@ async fn tail(
 fn print(events: &[EventEnvelope], form: Output) -> Result<(), CommandLineError> {
     if form == Output::Json {
         return events.iter().try_for_each(|event| output::json_line(&as_json(event)));
+    }
+    if events.is_empty() {
+        return Ok(());
     }
     let mut table = output::table(["sequence", "time", "type", "version", "data"]);
     for event in events {

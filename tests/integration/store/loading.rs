@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use messina::store::StoreSettings;
-use messina::{AggregateId, CommandHandler, EventStore, StoreError};
+use messina::{AggregateId, CommandHandler, EventEnvelope, EventStore, StoreError};
 
 use crate::support::{Account, AccountCommand, TestDb};
 
@@ -20,6 +21,51 @@ async fn state_is_the_fold_of_the_events_over_pages() {
     assert_eq!(loaded.version, 51);
     assert_eq!(loaded.state, reply.state);
     assert_eq!(store.events(id, 10, 20).await.unwrap().len(), 10);
+}
+
+#[tokio::test]
+async fn a_history_is_streamed_page_by_page_within_its_bounds() {
+    let db = TestDb::start().await;
+    let settings = StoreSettings { page_size: 7, ..StoreSettings::default() };
+    let store = EventStore::connect_with(db.session.clone(), &db.keyspace, settings).await.unwrap();
+    let accounts = CommandHandler::<Account>::new(store.clone());
+    let id = AggregateId::new();
+    accounts.execute(id, AccountCommand::Open { owner: "ann".to_owned() }).await.unwrap();
+    accounts.execute(id, AccountCommand::DepositMany { times: 50 }).await.unwrap();
+    let all: Vec<EventEnvelope> = store.history(id, ..).try_collect().await.unwrap();
+    assert_eq!(all, store.events(id, 0, i64::MAX).await.unwrap());
+    let numbers = async |history| {
+        let events: Vec<EventEnvelope> = TryStreamExt::try_collect(history).await.unwrap();
+        events.iter().map(|event| event.sequence_number).collect::<Vec<i64>>()
+    };
+    assert_eq!(numbers(store.history(id, 10..=30)).await, (10..=30).collect::<Vec<i64>>());
+    assert_eq!(numbers(store.history(id, 45..)).await, (45..=51).collect::<Vec<i64>>());
+    assert_eq!(numbers(store.history(id, ..3)).await, [1, 2]);
+    assert!(numbers(store.history(id, 52..)).await.is_empty());
+    assert!(numbers(store.history(AggregateId::new(), 1..)).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_history_is_told_up_to_what_cannot_be_read_and_ends_there() {
+    let db = TestDb::start().await;
+    let accounts = CommandHandler::<Account>::new(db.store().await);
+    let id = AggregateId::new();
+    accounts.execute(id, AccountCommand::Open { owner: "ann".to_owned() }).await.unwrap();
+    accounts.execute(id, AccountCommand::DepositMany { times: 4 }).await.unwrap();
+    let (table, key) = (format!("{}.event_store", db.keyspace), "aggregate_id = ?");
+    let cql =
+        format!("UPDATE {table} SET event_type = 'Burned' WHERE {key} AND sequence_number = 2");
+    db.query_unpaged(cql, (id.0,)).await.unwrap();
+    let cql = format!("DELETE FROM {table} WHERE {key} AND sequence_number = 4");
+    db.query_unpaged(cql, (id.0,)).await.unwrap();
+    let mut history = db.store().await.history(id, ..);
+    for (number, event_type) in [(1, "AccountOpened"), (2, "Burned"), (3, "MoneyDeposited")] {
+        let event = history.try_next().await.unwrap().unwrap();
+        assert_eq!((event.sequence_number, &*event.event_type), (number, event_type));
+    }
+    let error = history.try_next().await.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { sequence_number: 5, .. }), "{error}");
+    assert!(history.try_next().await.unwrap().is_none());
 }
 
 #[tokio::test]
