@@ -80,6 +80,16 @@ identifier! {
     CausationId
 }
 
+impl AggregateId {
+    /// The id of what another system knows by this key: the uuid v5 of the key, in a namespace
+    /// of the aggregate's type (its uuid v5 in the namespace for object identifiers). The same
+    /// at every time and in every process; equal keys of different types differ.
+    pub fn from_key(aggregate_type: &str, key: &str) -> Self {
+        let namespace = Uuid::new_v5(&Uuid::NAMESPACE_OID, aggregate_type.as_bytes());
+        Self(Uuid::new_v5(&namespace, key.as_bytes()))
+    }
+}
+
 impl From<EventId> for CausationId {
     fn from(id: EventId) -> Self {
         Self(id.0)

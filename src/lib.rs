@@ -103,6 +103,7 @@
 //! | [`event`], [`aggregate`] | what the domain implements |
 //! | [`command`] | load, decide, append, and again after a conflict |
 //! | [`store`] | the append protocol, loading, scanning |
+//! | [`import`] | moving in: events of another system, from a file |
 //! | [`consumer`] | consumer groups: reading the log, order, retries, checkpoints |
 //! | [`change`] | subscriptions to the changes of any table |
 //! | [`process`] | process managers: events in, commands out |
@@ -129,6 +130,7 @@ pub mod command;
 pub mod consumer;
 pub mod event;
 pub mod ids;
+pub mod import;
 pub mod process;
 pub mod projection;
 pub mod publisher;

@@ -387,6 +387,7 @@ impl<'h, A: Aggregate> Run<'h, A> {
             metadata: self.request.metadata.clone(),
             correlation_id: self.request.correlation_id,
             causation_id: self.request.causation_id,
+            created_at: None,
         };
         Ok(Worked { append, outcome, state, response, impact })
     }

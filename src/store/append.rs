@@ -77,6 +77,9 @@ pub struct Append {
     pub correlation_id: Option<CorrelationId>,
     /// Stored with each of them.
     pub causation_id: Option<CausationId>,
+    /// When they happened, ms since 1970; `None`: now. For what happened elsewhere before it
+    /// came here. The order of events and `committed_at` do not depend on it.
+    pub created_at: Option<i64>,
 }
 
 /// An acknowledged append.
@@ -177,7 +180,7 @@ impl EventStore {
             correlation_id: append.correlation_id.map(|id| id.0),
             causation_id: append.causation_id.map(|id| id.0),
             metadata,
-            created_at: now / 1000,
+            created_at: append.created_at.unwrap_or(now / 1000),
             state_before: append.state_before.clone(),
             events: append
                 .events

@@ -75,6 +75,15 @@ impl CommitOutcome {
     }
 }
 
+/// What a row of the batch takes beside its texts; see [`Commit::batch_size`].
+const ROW_OVERHEAD: usize = 1_700;
+
+/// Bytes that an event without states counts in [`Commit::batch_size`], given the lengths of
+/// its texts.
+pub(crate) fn event_batch_size(payload: usize, metadata: usize) -> usize {
+    2 * (ROW_OVERHEAD + payload + metadata)
+}
+
 impl Commit {
     pub(crate) fn last_sequence_number(&self) -> i64 {
         self.first_sequence_number + self.events.len() as i64 - 1
@@ -86,14 +95,13 @@ impl Commit {
     /// events, 600 rows, were refused at 1 MiB), and each text stands in both tables. Log
     /// rows are made later and not counted.
     pub(crate) fn batch_size(&self) -> usize {
-        const ROW_OVERHEAD: usize = 1_700;
         let state = |state: &Option<Payload>| state.as_ref().map_or(0, |s| s.as_str().len());
         let mut before = state(&self.state_before);
         let captures_before = self.state_before.is_some();
         let mut size = 0;
         for event in &self.events {
             let after = state(&event.state_after);
-            size += 2 * (ROW_OVERHEAD + event.payload.as_str().len() + self.metadata.len());
+            size += event_batch_size(event.payload.as_str().len(), self.metadata.len());
             size += after + if captures_before { before } else { 0 };
             before = after;
         }

@@ -9,6 +9,7 @@ mod error;
 mod history;
 mod load;
 mod outcomes;
+mod position;
 mod reserve;
 mod retry;
 mod rows;
@@ -20,8 +21,10 @@ mod store;
 
 pub(crate) use append::NewOutcome;
 pub use append::{Append, Committed, NewEvent};
+pub(crate) use commit::event_batch_size;
 pub use error::{Oversized, StoreError};
 pub(crate) use outcomes::StoredOutcome;
+pub(crate) use position::Position;
 pub use scan::TokenRange;
 pub(crate) use snapshots::{NewSnapshot, StoredSnapshot};
 pub use store::{EventStore, StoreSettings};

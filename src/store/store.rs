@@ -143,6 +143,11 @@ impl EventStore {
         &self.upcasters
     }
 
+    /// The limits.
+    pub fn settings(&self) -> &StoreSettings {
+        &self.inner.settings
+    }
+
     /// The keyspace.
     pub fn keyspace(&self) -> &str {
         &self.inner.keyspace

@@ -103,6 +103,7 @@ async fn write_old(store: &EventStore, id: AggregateId, events: &[(&str, i32, se
         metadata: Metadata::default(),
         correlation_id: None,
         causation_id: None,
+        created_at: None,
     };
     store.append(append).await.unwrap();
 }

@@ -4,6 +4,7 @@ mod commands;
 mod crashes;
 mod idempotency;
 mod idempotency_crashes;
+mod importing;
 mod limits;
 mod loading;
 mod races;
