@@ -1,12 +1,15 @@
 //! Reading aggregates back.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use futures::TryStreamExt;
 use messina::store::StoreSettings;
 use messina::{AggregateId, CommandHandler, EventEnvelope, EventStore, StoreError};
+use messina::{AggregateId, CommandHandler, EventStore, SnapshotPolicy, StoreError};
+use messina_devdb::faults::{Fault, FaultAction, FaultHandle, Operation};
 
-use crate::support::{Account, AccountCommand, TestDb};
+use crate::support::{Account, AccountCommand, TestDb, until};
 
 #[tokio::test]
 async fn state_is_the_fold_of_the_events_over_pages() {
@@ -149,4 +152,53 @@ async fn a_database_that_is_away_is_an_error_not_a_hang() {
     db.shut_down().await;
     let error = store.load::<Account>(AggregateId::new()).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+}
+
+/// Reads that the node is asked for: a fault that never hits only counts.
+fn reads(db: &TestDb) -> FaultHandle {
+    let never = Fault::new(FaultAction::DropBefore).times(0);
+    db.node().faults().add(never.operation(Operation::Read))
+}
+
+#[tokio::test]
+async fn a_load_is_one_query_and_a_remembered_aggregate_none() {
+    let db = TestDb::embedded().await;
+    let store = db.store().await;
+    let remembering = CommandHandler::<Account>::new(store.clone());
+    let forgetting = CommandHandler::<Account>::builder(store.clone()).cache_capacity(0).build();
+    let id = AggregateId::new();
+    remembering.execute(id, AccountCommand::Open { owner: "ann".to_owned() }).await.unwrap();
+    remembering.execute(id, AccountCommand::DepositMany { times: 20 }).await.unwrap();
+
+    let reads = reads(&db);
+    remembering.execute(id, AccountCommand::Deposit { cents: 1 }).await.unwrap();
+    assert_eq!(reads.seen(), 0, "remembered");
+    store.load::<Account>(id).await.unwrap();
+    assert_eq!(reads.seen(), 1, "a load");
+    forgetting.execute(id, AccountCommand::Deposit { cents: 1 }).await.unwrap();
+    assert_eq!(reads.seen(), 2, "a load and an append");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_with_snapshots_is_two_queries_whether_there_is_one_or_not() {
+    let db = TestDb::embedded().await;
+    let every = SnapshotPolicy::Every(NonZeroU32::new(10).unwrap());
+    let accounts = CommandHandler::<Account>::builder(db.store().await)
+        .cache_capacity(0)
+        .snapshots(every)
+        .build();
+    let id = AggregateId::new();
+    accounts.execute(id, AccountCommand::Open { owner: "ann".to_owned() }).await.unwrap();
+
+    let reads = reads(&db);
+    accounts.load(id).await.unwrap();
+    assert_eq!(reads.seen(), 2, "without one");
+    accounts.execute(id, AccountCommand::DepositMany { times: 12 }).await.unwrap();
+    until("the snapshot is there", || async {
+        db.count("SELECT * FROM {}.aggregate_snapshots").await == 1
+    })
+    .await;
+    let before = reads.seen();
+    assert_eq!(accounts.load(id).await.unwrap().version, 13);
+    assert_eq!(reads.seen() - before, 2, "with one");
 }
