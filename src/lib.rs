@@ -142,6 +142,11 @@ pub mod telemetry;
 pub mod testing;
 mod time;
 
+/// What the README shows compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use aggregate::{Aggregate, CaptureState, Impact, Loaded, SnapshotPolicy};
 pub use command::{CommandError, CommandHandler, ConflictPolicy, ConflictRetry, Reply};
 pub use event::{
