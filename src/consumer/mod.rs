@@ -17,6 +17,7 @@ mod dead_letters;
 mod error;
 mod fence;
 mod group;
+mod group_metrics;
 mod group_table;
 mod handler;
 mod intake;

@@ -159,6 +159,11 @@ impl GroupContext {
         self.lease.as_ref().map_or_else(Fence::none, |lease| lease.fence.clone())
     }
 
+    /// Whether a lease is held, so that the slice may run here.
+    pub(super) fn is_under_lease(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.fence.is_valid())
+    }
+
     pub(super) fn lease_lost(&self) -> GroupError {
         GroupError::LeaseLost { group: self.name.clone() }
     }

@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::consumer::error::GroupError;
+use crate::consumer::group_metrics::{GroupMetrics, count_lost_lease, publish_halted};
 use crate::consumer::group_table::{GroupRow, GroupTable};
 use crate::consumer::handler::EventHandler;
 use crate::consumer::lane_context::Observer;
@@ -88,6 +89,7 @@ pub(crate) struct Supervisor {
     leases: Arc<LeaseTable>,
     members: MemberTable,
     status: StatusTable,
+    metrics: GroupMetrics,
     beat: i64,
     seen_leases: Watched<i32, (i64, i64)>,
     seen_members: Watched<Uuid, i64>,
@@ -126,6 +128,7 @@ impl Supervisor {
             leases: Arc::new(leases.await.map_err(failed)?),
             members: members.await.map_err(failed)?,
             status: StatusTable::prepare(store.clone()).await.map_err(failed)?,
+            metrics: GroupMetrics::default(),
             table,
             beat: 0,
             seen_leases: Watched::new(),
@@ -139,6 +142,7 @@ impl Supervisor {
 
     /// Runs until `stop`, a stop request, or an error that a new beginning would meet again.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), GroupError> {
+        publish_halted(&self.group.name, false);
         let mut said = Instant::now();
         let result = loop {
             match self.look().await {
@@ -174,6 +178,7 @@ impl Supervisor {
                 GroupState::Halted { reason: error.to_string() }
             }
         }));
+        publish_halted(&self.group.name, result.is_err());
         self.say().await;
         result
     }
@@ -209,6 +214,18 @@ impl Supervisor {
             }
         }
         let runner = self.group.runner;
+        let known: Vec<Slice> = self.group.counters.lock().keys().copied().collect();
+        for slice in known.into_iter().filter(|slice| !self.running.contains_key(slice)) {
+            let index = i32::from(slice.index());
+            let taken = view.leases.iter().any(|row| {
+                row.slice == index
+                    && row.holder.is_some_and(|holder| holder != runner)
+                    && self.seen_leases.is_held(row, view.at)
+            });
+            if taken || slice.count() != slices {
+                self.metrics.is_elsewhere(slice);
+            }
+        }
         let share = match view.row.paused {
             true => 0,
             false => share(runner, &view.members, &held, usize::from(slices)),
@@ -318,11 +335,18 @@ impl Supervisor {
         first
     }
 
-    async fn say(&self) {
-        let contexts: Vec<_> =
-            self.group.contexts.lock().iter().map(|(s, c)| (*s, Arc::clone(c))).collect();
-        for (slice, context) in contexts {
+    async fn say(&mut self) {
+        let slices: Vec<_> =
+            self.group.counters.lock().iter().map(|(s, c)| (*s, Arc::clone(c))).collect();
+        for (slice, counters) in slices {
+            let context = self.group.contexts.lock().get(&slice).map(Arc::clone);
+            let Some(context) = context else {
+                let status = counters.status(&self.group.name, 0, None);
+                self.metrics.publish(slice, &status, false);
+                continue;
+            };
             let status = context.status();
+            self.metrics.publish(slice, &status, context.is_under_lease());
             let say = self.status.say(&self.group, slice, &status);
             if let Err(error) = say.await {
                 tracing::debug!(group = %self.group.name, %error, "the status is not stored");
@@ -340,9 +364,9 @@ async fn run_slice(group: &Group, lease: Lease, stop: CancellationToken) -> Resu
     };
     let result = attempts(&context, lease.slice, &lease, &stop).await;
     drop(keeper);
-    if lease.fence.is_valid()
-        && let Err(error) = lease.release().await
-    {
+    if !lease.fence.is_valid() {
+        count_lost_lease(&group.name, lease.slice);
+    } else if let Err(error) = lease.release().await {
         tracing::warn!(group = %group.name, %error, "a lease is not given back; it will lapse");
     }
     result

@@ -3,6 +3,7 @@
 mod control;
 mod dead_letters;
 mod delivery;
+mod metrics;
 mod once;
 mod processes;
 mod recorder;
