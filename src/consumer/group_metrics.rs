@@ -100,39 +100,43 @@ pub(crate) fn count_lost_lease(group: &str, slice: Slice) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
     use super::*;
     use crate::consumer::status::Counters;
 
-    /// The value of a metric of the slice 0/1.
-    fn value(recorder: &DebuggingRecorder, name: &str) -> f64 {
+    /// The metrics of the slice 0/1. A snapshot takes the values away: each tells what came
+    /// since the last.
+    fn published(recorder: &DebuggingRecorder) -> HashMap<String, f64> {
         let metrics = recorder.snapshotter().snapshot().into_vec();
-        let found = metrics.into_iter().find(|(key, ..)| {
+        let of_slice = metrics.into_iter().filter(|(key, ..)| {
             let labels: Vec<_> = key.key().labels().map(|l| (l.key(), l.value())).collect();
-            key.key().name() == name && labels == [("group", "g"), ("slice", "0/1")]
+            labels == [("group", "g"), ("slice", "0/1")]
         });
-        match found {
-            Some((.., DebugValue::Gauge(value))) => value.into_inner(),
-            Some((.., DebugValue::Counter(value))) => value as f64,
-            other => panic!("{name}: {other:?}"),
-        }
+        of_slice
+            .map(|(key, .., value)| match value {
+                DebugValue::Gauge(value) => (key.key().name().to_owned(), value.into_inner()),
+                DebugValue::Counter(value) => (key.key().name().to_owned(), value as f64),
+                other => panic!("{key:?}: {other:?}"),
+            })
+            .collect()
     }
 
     #[test]
     fn counters_go_on_when_a_group_begins_anew() {
         let recorder = DebuggingRecorder::new();
-        // A snapshot takes the counters' values away: each tells what came since the last.
         metrics::with_local_recorder(&recorder, || {
             for total in [3, 5] {
                 let counters = Counters::default();
                 let mut metrics = GroupMetrics::default();
                 Counters::add(&counters.handled, total);
                 metrics.publish(Slice::WHOLE, &counters.status("g", 0, None), true);
-                assert_eq!(value(&recorder, telemetry::GROUP_HANDLED), total as f64);
+                assert_eq!(published(&recorder)[telemetry::GROUP_HANDLED], total as f64);
                 Counters::add(&counters.handled, 2);
                 metrics.publish(Slice::WHOLE, &counters.status("g", 0, None), true);
-                assert_eq!(value(&recorder, telemetry::GROUP_HANDLED), 2.0);
+                assert_eq!(published(&recorder)[telemetry::GROUP_HANDLED], 2.0);
             }
         });
     }
@@ -145,19 +149,21 @@ mod tests {
         let watermark = Some(now_micros() - 60_000_000);
         metrics::with_local_recorder(&recorder, || {
             metrics.publish(Slice::WHOLE, &counters.status("g", 7, watermark), true);
-            assert!(value(&recorder, telemetry::GROUP_LAG_SECONDS) >= 60.0);
-            assert_eq!(value(&recorder, telemetry::GROUP_IN_FLIGHT), 7.0);
-            assert_eq!(value(&recorder, telemetry::GROUP_LEASE_HELD), 1.0);
+            let ours = published(&recorder);
+            assert!(ours[telemetry::GROUP_LAG_SECONDS] >= 60.0);
+            assert_eq!(ours[telemetry::GROUP_IN_FLIGHT], 7.0);
+            assert_eq!(ours[telemetry::GROUP_LEASE_HELD], 1.0);
             metrics.publish(Slice::WHOLE, &counters.status("g", 0, None), false);
-            assert!(value(&recorder, telemetry::GROUP_LAG_SECONDS) >= 60.0);
-            assert_eq!(value(&recorder, telemetry::GROUP_LEASE_HELD), 0.0);
+            let nobodys = published(&recorder);
+            assert!(nobodys[telemetry::GROUP_LAG_SECONDS] >= 60.0);
+            assert_eq!(nobodys[telemetry::GROUP_LEASE_HELD], 0.0);
             metrics.is_elsewhere(Slice::WHOLE);
             for _ in 0..2 {
                 metrics.publish(Slice::WHOLE, &counters.status("g", 0, None), false);
-                assert_eq!(value(&recorder, telemetry::GROUP_LAG_SECONDS), 0.0);
+                assert_eq!(published(&recorder)[telemetry::GROUP_LAG_SECONDS], 0.0);
             }
             metrics.publish(Slice::WHOLE, &counters.status("g", 0, watermark), true);
-            assert!(value(&recorder, telemetry::GROUP_LAG_SECONDS) >= 60.0);
+            assert!(published(&recorder)[telemetry::GROUP_LAG_SECONDS] >= 60.0);
         });
     }
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use messina::store::StoreSettings;
-use messina::{AggregateId, CommandHandler, EventEnvelope, EventStore, StoreError};
-use messina::{AggregateId, CommandHandler, EventStore, SnapshotPolicy, StoreError};
+use messina::{AggregateId, CommandHandler, EventEnvelope, EventStore, SnapshotPolicy, StoreError};
 use messina_devdb::faults::{Fault, FaultAction, FaultHandle, Operation};
 
 use crate::support::{Account, AccountCommand, TestDb, until};
