@@ -310,7 +310,8 @@ where
     W: Send + 'static,
     F: AsyncStep<W>,
 {
-    (ALLOCATIONS.store(0, Relaxed), BYTES.store(0, Relaxed));
+    ALLOCATIONS.store(0, Relaxed);
+    BYTES.store(0, Relaxed);
     COUNTING.store(true, Relaxed);
     round(appends, workers, work).await;
     COUNTING.store(false, Relaxed);

@@ -20,7 +20,7 @@ fn order() -> Payload {
             "unit_price_cents": 1999 + n,
             "quantity": n,
             "display_name": "A thing with a \"name\" of some length",
-            "is_gift": n % 2 == 0,
+            "is_gift": n.is_multiple_of(2),
         })
     };
     let order = json!({

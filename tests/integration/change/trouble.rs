@@ -85,7 +85,8 @@ async fn what_is_away_is_waited_for_in_order_while_other_partitions_go_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_will_not_work_halts_the_subscription_before_it_or_is_passed_over() {
-    let cases: [(&str, fn() -> Result<(), HandlerError>, &str); 2] = [
+    type How = fn() -> Result<(), HandlerError>;
+    let cases: [(&str, How, &str); 2] = [
         ("poison", || Err(HandlerError::poison("no such customer")), "no such customer"),
         ("panics", || panic!("index out of bounds"), "panicked: index out of bounds"),
     ];

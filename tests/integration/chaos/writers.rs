@@ -34,7 +34,8 @@ async fn one(store: EventStore, mut random: StdRng, stop: Arc<AtomicBool>) -> Ve
     while !stop.load(Ordering::Relaxed) {
         let (id, command) = if used.len() < AT_A_TIME {
             let id = AggregateId::new();
-            (all.push(id), used.push(id));
+            all.push(id);
+            used.push(id);
             (id, AccountCommand::Open { owner: format!("owner {}", all.len()) })
         } else {
             let n = random.random_range(0..used.len());

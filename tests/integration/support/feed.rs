@@ -41,8 +41,10 @@ async fn run(
 ) -> bool {
     let mut in_flight = FuturesUnordered::new();
     for event in events {
-        let set_aside = fed.refused.iter().any(|(id, _)| *id == event.event_id);
-        while !set_aside {
+        if fed.refused.iter().any(|(id, _)| *id == event.event_id) {
+            continue;
+        }
+        loop {
             match handler.handle(event).await {
                 Ok(Handled::Done) => {
                     done.insert(event.event_id);
