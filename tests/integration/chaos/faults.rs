@@ -1,12 +1,15 @@
 //! Everything that goes wrong, at random, by CQL: the node is another process.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::Rng;
 use rand::rngs::StdRng;
 use scylla::client::session::Session;
+use scylla::errors::ExecutionError;
 
-/// What goes wrong all the time: rows of the log that are late, and doubled.
+/// What goes wrong all the time: rows of the log that are late, and doubled; appends that
+/// are visible in part.
 pub async fn steady(session: &Session, keyspace: &str, late: Duration, seed: u64) {
     let table = format!("{keyspace}.outbox_messages");
     for (n, part) in [10, 3, 1].into_iter().enumerate() {
@@ -17,6 +20,17 @@ pub async fn steady(session: &Session, keyspace: &str, late: Duration, seed: u64
                 "INSERT INTO devdb.faults (name, action, delay_ms, operation, table_name, \
                  probability, seed) VALUES ('late {n}', 'late_log', {delay}, 'batch', '{table}', \
                  0.04, {seed})"
+            ),
+        )
+        .await;
+    }
+    for part in ["first", "last"] {
+        ask(
+            session,
+            &format!(
+                "INSERT INTO devdb.faults (name, action, delay_ms, error, part, operation, \
+                 table_name, probability, seed) VALUES ('half, {part}', 'half_batch', 700, \
+                 'write_timeout', '{part}', 'batch', '{table}', 0.01, {seed})"
             ),
         )
         .await;
@@ -49,6 +63,18 @@ pub async fn trouble(session: &Session, keyspace: &str, mut random: StdRng) {
     }
 }
 
+/// How often each action was done.
+pub async fn hits(session: &Session) -> Result<BTreeMap<String, i64>, ExecutionError> {
+    let result = session.query_unpaged("SELECT action, hits FROM devdb.faults", ()).await?;
+    let result = result.into_rows_result().unwrap();
+    let mut hits = BTreeMap::new();
+    for row in result.rows::<(String, i64)>().unwrap() {
+        let (action, n) = row.unwrap();
+        *hits.entry(action).or_default() += n;
+    }
+    Ok(hits)
+}
+
 /// Ends all faults, and gives the node the right time.
 pub async fn peace(session: &Session) {
     for cql in [
@@ -78,12 +104,19 @@ fn control(command: &str, milliseconds: i64) -> String {
 }
 
 fn one(random: &mut StdRng, keyspace: &str, n: u32) -> String {
+    // Of these there is one in any run.
+    match n {
+        10 => return control("clock_offset", 2000),
+        20 => return control("new_generation", 4000),
+        40 => return control("clock_offset", -2000),
+        50 => return control("restart", 0),
+        _ => {}
+    }
     match random.random_range(0..100) {
         0..4 => return control("clock_offset", random.random_range(-2000..=2000)),
         // Announced before it begins, by any of the clocks.
         4..6 => return control("new_generation", 4000),
-        6..7 => return control("restart", random.random_range(0..300)),
-        7..8 => return "INSERT INTO devdb.control (command) VALUES ('forget_prepared')".to_owned(),
+        6..8 => return "INSERT INTO devdb.control (command) VALUES ('forget_prepared')".to_owned(),
         _ => {}
     }
     let (table, operation) = [

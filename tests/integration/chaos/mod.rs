@@ -6,14 +6,17 @@
 //! order, or holds it in the dead letters, and the read model is the fold of `event_store`.
 //!
 //! `CHAOS_SECONDS` says how long it goes on, `CHAOS_LATE_SECONDS` how late rows of the log
-//! are at most, `CHAOS_SEED` (printed) what happens; the timing is the machine's. With
-//! `SCYLLA_URI` runners are killed and paused, and nothing else is broken.
+//! are at most, `CHAOS_SEED` (printed) what happens; the timing is the machine's.
+//! `CHAOS_SAFETY_SECONDS` is the groups' safety interval, by default two seconds more than
+//! rows are late; with less the test fails, as it should. With `SCYLLA_URI` runners are
+//! killed and suspended, a group is paused, and nothing else is broken.
 
 mod check;
 mod faults;
 mod runner;
 mod writers;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
@@ -22,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use messina::EventStore;
-use messina::consumer::GroupControl;
+use messina::consumer::{GroupControl, SliceStatus};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use scylla::client::session_builder::SessionBuilder;
@@ -73,6 +76,13 @@ impl Runners {
         self.up.push(child);
     }
 
+    /// Those that are suspended go on.
+    fn go_on(&self) {
+        for child in &self.up {
+            signal(child, "-CONT");
+        }
+    }
+
     /// None of them ended by itself: no group halts.
     fn assert_up(&mut self) {
         for child in &mut self.up {
@@ -80,17 +90,31 @@ impl Runners {
         }
     }
 
-    /// Kills one now and then, and starts another, for ever.
+    /// Kills one now and then, and starts another, for ever. Now and then one is suspended
+    /// instead, for longer than its leases live.
     async fn kill(&mut self, random: &mut StdRng) {
-        loop {
+        for n in 1.. {
             tokio::time::sleep(Duration::from_millis(random.random_range(2_000..6_000))).await;
             self.assert_up();
+            if n % 4 == 0 {
+                let child = &self.up[random.random_range(0..self.up.len())];
+                signal(child, "-STOP");
+                tokio::time::sleep(runner::LEASE + Duration::from_secs(1)).await;
+                signal(child, "-CONT");
+                continue;
+            }
             let mut child = self.up.swap_remove(random.random_range(0..self.up.len()));
             child.kill().await.unwrap();
             tokio::time::sleep(Duration::from_millis(random.random_range(0..1_000))).await;
             self.start();
         }
     }
+}
+
+fn signal(child: &Child, signal: &str) {
+    let id = child.id().unwrap().to_string();
+    let status = std::process::Command::new("kill").args([signal, &id]).status();
+    assert!(status.unwrap().success());
 }
 
 /// Pauses a group for a while: nothing of it is handled meanwhile.
@@ -125,6 +149,9 @@ async fn every_group_handles_every_event_in_order_whatever_goes_wrong() {
     let seed = number("CHAOS_SEED").unwrap_or_else(|| rand::rng().random_range(0..1 << 40));
     let lasts = Duration::from_secs(number("CHAOS_SECONDS").unwrap_or(SECONDS));
     let late = Duration::from_secs(number("CHAOS_LATE_SECONDS").unwrap_or(LATE_SECONDS));
+    // A late row may also be one of a batch that took its time.
+    let safety =
+        number("CHAOS_SAFETY_SECONDS").map_or(late + Duration::from_secs(2), Duration::from_secs);
     println!(
         "CHAOS_SEED={seed} CHAOS_SECONDS={} CHAOS_LATE_SECONDS={}",
         lasts.as_secs(),
@@ -145,7 +172,7 @@ async fn every_group_handles_every_event_in_order_whatever_goes_wrong() {
         uri: uri.clone(),
         keyspace: db.keyspace.clone(),
         directory: directory.path().to_owned(),
-        late,
+        safety,
     };
     // What is asked of the node goes by connections of its own.
     let troubling = SessionBuilder::new().known_node(&uri).build().await.unwrap();
@@ -180,7 +207,10 @@ async fn every_group_handles_every_event_in_order_whatever_goes_wrong() {
     }
     stop.store(true, Ordering::Relaxed);
     let ids = writing.await.unwrap();
+    runners.go_on();
+    let mut hits = BTreeMap::new();
     if node.is_some() {
+        hits = patiently("the faults", || faults::hits(&troubling)).await;
         faults::peace(&troubling).await;
     }
     let control = patiently("a control", || GroupControl::connect(&store)).await;
@@ -202,5 +232,23 @@ async fn every_group_handles_every_event_in_order_whatever_goes_wrong() {
     }
     let took = quiet.elapsed();
     let report = check::check(&db, &histories, directory.path()).await;
+    for group in runner::RECORDING.into_iter().chain([runner::BALANCES]) {
+        let overview = control.overview(group).await.unwrap();
+        let sum = |of: fn(&SliceStatus) -> Option<i64>| {
+            overview.running.iter().filter_map(of).sum::<i64>()
+        };
+        println!(
+            "{group}: {} duplicates, {} repaired, {} late, since the last runner took over",
+            sum(|s| s.duplicates),
+            sum(|s| s.repaired),
+            sum(|s| s.late)
+        );
+        control.stop(group).await.unwrap();
+    }
+    for child in &mut runners.up {
+        let ended = tokio::time::timeout(Duration::from_secs(15), child.wait()).await;
+        assert!(ended.expect("a runner does not stop").unwrap().success());
+    }
+    println!("faults: {hits:?}");
     println!("{} runners, level after {took:?}: {report:?}", runners.started);
 }

@@ -30,6 +30,9 @@ pub const SLOW: &str = "slow";
 /// The projection's.
 pub const BALANCES: &str = "balances";
 
+/// How long a runner's lease lives unless it is renewed.
+pub const LEASE: Duration = Duration::from_secs(3);
+
 const ORDERS: &str = "CHAOS_ORDERS";
 
 /// What a runner is told, by its environment.
@@ -38,8 +41,8 @@ pub struct Orders {
     pub uri: String,
     pub keyspace: String,
     pub directory: PathBuf,
-    /// How late rows of the log may be.
-    pub late: Duration,
+    /// The groups' safety interval.
+    pub safety: Duration,
 }
 
 impl Orders {
@@ -151,12 +154,11 @@ async fn started(store: &EventStore, orders: &Orders, name: &str) -> RunningGrou
 
 fn settings(orders: &Orders, name: &str) -> GroupSettings {
     GroupSettings {
-        // A late row may also be one of a batch that took its time.
-        safety_interval: orders.late + Duration::from_secs(2),
+        safety_interval: orders.safety,
         sweep_interval: Duration::from_millis(250),
         checkpoint_interval: Duration::from_millis(300),
         retry_delay: (Duration::from_millis(20), Duration::from_secs(1)),
-        lease_ttl: Duration::from_secs(3),
+        lease_ttl: LEASE,
         poison_attempts: 2,
         slices: (name == SLICED).then_some(3),
         ..GroupSettings::default()
