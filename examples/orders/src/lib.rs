@@ -5,6 +5,7 @@
 pub mod data;
 pub mod demo;
 pub mod domain;
+pub mod import;
 pub mod load;
 pub mod processes;
 pub mod projections;

@@ -1,10 +1,11 @@
 //! Orders on a bare machine: the demonstration, from command to read models and Kafka, and
-//! the load tool; orders for a database that runs.
+//! the load tool; for a database that runs, orders to be placed or moved in.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use orders::demo::{self, DemoArguments, PlaceArguments};
+use orders::import::{self, ImportArguments};
 use orders::load::{self, LoadArguments, NodeArguments};
 use orders::service;
 use tracing_subscriber::EnvFilter;
@@ -22,6 +23,7 @@ struct Arguments {
 enum Command {
     Load(LoadArguments),
     Place(PlaceArguments),
+    Import(ImportArguments),
     #[command(hide = true)]
     Node(NodeArguments),
 }
@@ -35,6 +37,7 @@ async fn main() -> ExitCode {
         None => demo::run(demo).await,
         Some(Command::Load(arguments)) => load::run(arguments).await,
         Some(Command::Place(arguments)) => demo::place(arguments).await,
+        Some(Command::Import(arguments)) => import::run(arguments).await,
         Some(Command::Node(arguments)) => load::serve(arguments).await,
     })
 }

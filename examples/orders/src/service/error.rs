@@ -1,9 +1,11 @@
 //! Why a binary stops, and how it says so.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use messina::consumer::GroupError;
+use messina::import::ImportError;
 use messina::projection::RebuildError;
 use messina::publisher::PublisherError;
 use messina::schema::SchemaError;
@@ -65,6 +67,17 @@ pub enum ServiceError {
     /// A file of orders.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A file that is to be imported.
+    #[error("cannot read {}", .path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// An import has stopped.
+    #[error(transparent)]
+    Import(Box<ImportError>),
     /// An order's command failed for another reason than the domain's.
     #[error("order {order}: {reason}")]
     Command {
@@ -92,6 +105,12 @@ pub enum ServiceError {
 impl From<GroupError> for ServiceError {
     fn from(error: GroupError) -> Self {
         Self::Group(Box::new(error))
+    }
+}
+
+impl From<ImportError> for ServiceError {
+    fn from(error: ImportError) -> Self {
+        Self::Import(Box::new(error))
     }
 }
 

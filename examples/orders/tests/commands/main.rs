@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod demo;
+mod import;
 mod load;
 mod pages;
 mod process;

@@ -1,0 +1,7 @@
+//! Moving orders in from another system.
+
+mod arguments;
+mod run;
+
+pub use arguments::ImportArguments;
+pub use run::run;
