@@ -15,13 +15,25 @@ async fn node_process() {
     if std::env::var(NODE).is_err() {
         return;
     }
-    let node = DevDb::start().await.unwrap();
+    let node = started().await;
     println!("{LISTENS}{}", node.contact_point());
     // Until the test goes, and its end of the pipe with it.
     tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()))
         .await
         .unwrap()
         .unwrap();
+}
+
+/// On a port that the system lends to no outgoing connection (those begin at 32768): a node
+/// that restarts needs it again.
+async fn started() -> DevDb {
+    for _ in 0..100 {
+        let port = rand::random_range(16_384..32_768);
+        if let Ok(node) = DevDb::builder().port(port).start().await {
+            return node;
+        }
+    }
+    panic!("no port is free");
 }
 
 /// This binary again, as one of its tests that are left out otherwise.
