@@ -34,6 +34,7 @@ fn order() -> Payload {
         "tax_by_rate": { "rate_4": 16, "rate_22": 451 },
         "total_amount_cents": 10_010,
         "confirmed_at": null,
+        "delivery_note": "Ring twice, please; the bell is slow.",
     });
     Payload::from_json_text(order.to_string())
 }
