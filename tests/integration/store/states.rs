@@ -1,9 +1,10 @@
 //! States that travel with the events.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use messina::consumer::{ConsumerGroup, EventHandler, Handled, HandlerError};
+use messina::consumer::{ConsumerGroup, EventHandler, Handled, HandlerError, StartFrom};
 use messina::{Aggregate, AggregateId, CaptureState, CommandHandler, DomainEvent, EventEnvelope};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -98,6 +99,8 @@ async fn a_group_is_given_the_states() {
     let seen = Envelopes::default();
     let group = ConsumerGroup::builder(db.store().await, "tanks", seen.clone())
         .settings(quick())
+        // By the log, which has the states; event_store has not.
+        .start_from(StartFrom::Time(SystemTime::now() - Duration::from_secs(60)))
         .start()
         .await
         .unwrap();
