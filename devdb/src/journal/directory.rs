@@ -10,7 +10,7 @@ use super::error::JournalError;
 /// A data directory that is ours as long as this lives.
 #[derive(Debug)]
 pub(super) struct Directory {
-    _lock: File,
+    lock: File,
 }
 
 /// The numbers of the files that a directory holds, each sorted.
@@ -66,9 +66,19 @@ impl Directory {
             .map_err(JournalError::io("open", &lock_path))?;
         // The system lets it go with the process, however that ends.
         match FileExt::try_lock_exclusive(&lock) {
-            Ok(true) => Ok(Self { _lock: lock }),
+            Ok(true) => Ok(Self { lock }),
             Ok(false) => Err(JournalError::InUse { path: path.to_owned() }),
             Err(error) => Err(JournalError::io("lock", &lock_path)(error)),
+        }
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Closing alone would not do: a program that another thread is just starting holds a
+        // copy of the file, and the lock with it, until it has replaced itself.
+        if let Err(error) = FileExt::unlock(&self.lock) {
+            tracing::warn!(%error, "the data directory was not let go before its file is closed");
         }
     }
 }
@@ -101,4 +111,22 @@ pub(super) fn forget_before(directory: &Path, snapshot: u64) -> Result<(), Journ
         remove(&segment_path(directory, number))?;
     }
     sync(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::Directory;
+
+    /// A copy of the file is what a program has that is started at the wrong moment.
+    #[test]
+    fn it_is_let_go_although_somebody_has_a_copy_of_the_file() {
+        let directory = TempDir::new().unwrap();
+        let ours = Directory::open(directory.path()).unwrap();
+        let _copy = ours.lock.try_clone().unwrap();
+        Directory::open(directory.path()).unwrap_err();
+        drop(ours);
+        Directory::open(directory.path()).unwrap();
+    }
 }
