@@ -2,13 +2,11 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use scylla::statement::Consistency;
-use scylla::value::CqlTimestamp;
-
 use crate::consumer::group_table::{GroupRow, GroupTable};
 use crate::consumer::lease::{LeaseTable, Watched};
 use crate::consumer::progress::Millis;
 use crate::consumer::status_table::{SliceStatus, StatusTable};
+use crate::consumer::stored_progress::{SliceProgress, StoredProgress};
 use crate::store::{DatabaseError, EventStore};
 
 /// Pauses, resumes, stops and divides groups, and tells how they are doing. Works in any
@@ -17,6 +15,7 @@ use crate::store::{DatabaseError, EventStore};
 pub struct GroupControl {
     table: GroupTable,
     status: StatusTable,
+    progress: StoredProgress,
 }
 
 /// A group as its tables show it.
@@ -79,6 +78,7 @@ impl GroupControl {
         Ok(Self {
             table: GroupTable::prepare(store.clone()).await?,
             status: StatusTable::prepare(store.clone()).await?,
+            progress: StoredProgress::prepare(store.clone()).await?,
         })
     }
 
@@ -144,7 +144,7 @@ impl GroupControl {
             return Err(ControlError::Slices { slices, most: MOST_SLICES });
         }
         let row = self.table.read(group).await?;
-        let (Some(before), Some(started_from)) = (row.slices, row.started_from) else {
+        let (Some(_), Some(started_from)) = (row.slices, row.started_from) else {
             // It never read anything.
             if row.slices.is_none() {
                 return Ok(self.table.create(group, slices).await?);
@@ -152,12 +152,8 @@ impl GroupControl {
             return Err(refused(group, "it has not begun to read yet"));
         };
         self.at_rest(group, &row).await?;
-        let mut oldest: Option<Millis> = None;
-        for slice in 0..i32::from(before) {
-            let position = self.oldest(group, slice, row.slicing).await?.unwrap_or(started_from);
-            oldest = Some(oldest.map_or(position, |o| o.min(position)));
-        }
-        let from = oldest.unwrap_or(started_from);
+        let before = self.progress.of(group, &row).await?;
+        let from = before.iter().map(|slice| slice.oldest).min().unwrap_or(started_from);
         match self.table.divide(group, &row, slices, from).await? {
             true => Ok(()),
             false => Err(refused(group, "it was changed meanwhile")),
@@ -211,40 +207,22 @@ impl GroupControl {
         })
     }
 
+    /// How far the group's slices are stored to be, in their order; empty: it never began to
+    /// read. What was stored before the group was divided otherwise, or set to a time, is
+    /// void and does not show.
+    ///
+    /// # Errors
+    /// [`ControlError::Database`].
+    pub async fn progress(&self, group: &str) -> Result<Vec<SliceProgress>, ControlError> {
+        let row = self.table.read(group).await?;
+        Ok(self.progress.of(group, &row).await?)
+    }
+
     async fn leases(&self, group: &str) -> Result<LeaseTable, DatabaseError> {
         // Only to look at: nobody takes a lease by this.
         let store = self.table.store().clone();
         let (ttl, nobody) = (Duration::from_secs(20), uuid::Uuid::nil());
         LeaseTable::prepare(store, group, nobody, String::new(), ttl).await
-    }
-
-    /// The smallest stored checkpoint of a slice.
-    async fn oldest(
-        &self,
-        group: &str,
-        slice: i32,
-        slicing: i32,
-    ) -> Result<Option<Millis>, DatabaseError> {
-        let store = self.table.store();
-        let mut read = store
-            .session()
-            .prepare(format!(
-                "SELECT position, slicing FROM {}.consumer_checkpoints \
-                 WHERE group_name = ? AND slice = ?",
-                store.keyspace()
-            ))
-            .await?;
-        read.set_consistency(Consistency::LocalQuorum);
-        read.set_is_idempotent(true);
-        let rows = store.session().execute_unpaged(&read, (group, slice)).await?;
-        let rows = rows.into_rows_result()?;
-        let mut oldest: Option<Millis> = None;
-        for row in rows.rows::<(Option<CqlTimestamp>, Option<i32>)>()? {
-            let (position, of) = row?;
-            let Some(position) = position.filter(|_| of.unwrap_or(0) == slicing) else { continue };
-            oldest = Some(oldest.map_or(position.0, |o| o.min(position.0)));
-        }
-        Ok(oldest)
     }
 }
 

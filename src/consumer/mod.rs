@@ -42,6 +42,7 @@ mod settings;
 mod slice;
 mod status;
 mod status_table;
+mod stored_progress;
 mod supervise;
 mod sweep;
 mod tail;
@@ -59,6 +60,7 @@ pub use settings::{GroupSettings, PoisonPolicy, StartFrom, TailSettings};
 pub use slice::Slice;
 pub use status::{GroupState, GroupStatus};
 pub use status_table::SliceStatus;
+pub use stored_progress::SliceProgress;
 
 pub(crate) use checkpoints::{Checkpoints, Found};
 #[cfg(feature = "cli")]

@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use crate::cli::connect::store;
 use crate::cli::error::{CommandLineError, Outcome};
 use crate::cli::output::{self, Output};
-use crate::cli::runner::checkpoints::{SliceProgress, stored};
+use crate::cli::runner::checkpoints::position;
 use crate::cli::service::Service;
 use crate::cli::settings::Settings;
-use crate::consumer::{GroupControl, GroupOverview, SliceStatus};
+use crate::consumer::{GroupControl, GroupOverview, SliceProgress, SliceStatus};
 use crate::read_model::ReadModel;
 use crate::store::EventStore;
 use crate::time::now_micros;
@@ -86,7 +86,6 @@ async fn look(
     service: &Service,
     seen: &mut Seen,
 ) -> Result<Vec<Row>, CommandLineError> {
-    let checkpoints = stored(store, None).await?;
     let mut rows = Vec::new();
     for name in service.group_names() {
         let version = match service.projection_named(name) {
@@ -94,6 +93,7 @@ async fn look(
             Err(_) => None,
         };
         let overview = control.overview(name).await?;
+        let progress = control.progress(name).await?;
         let first = rows.len();
         for slice in &overview.running {
             rows.extend(at_work(&overview, slice, seen));
@@ -103,17 +103,16 @@ async fn look(
         }
         for row in &mut rows[first..] {
             row.version = version;
-            row.checkpoint = checkpoint(&checkpoints, name, row.slice).map(output::moment);
+            row.checkpoint = checkpoint(&progress, row.slice).map(position);
         }
     }
     Ok(rows)
 }
 
 /// The smallest checkpoint of the slice, or of the group.
-fn checkpoint(all: &[SliceProgress], group: &str, slice: Option<i32>) -> Option<i64> {
+fn checkpoint(all: &[SliceProgress], slice: Option<i32>) -> Option<i64> {
     all.iter()
-        .filter(|progress| progress.group == group)
-        .filter(|progress| slice.is_none_or(|slice| slice == progress.slice))
+        .filter(|progress| slice.is_none_or(|slice| slice == i32::from(progress.slice)))
         .map(|progress| progress.oldest)
         .min()
 }

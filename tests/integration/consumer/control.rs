@@ -1,7 +1,7 @@
 //! Several runners of a group, and operators who pause, stop and divide it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use messina::consumer::{
     ControlError, GroupBuilder, GroupControl, GroupError, GroupSettings, GroupState, RunningGroup,
@@ -214,7 +214,13 @@ async fn a_group_is_divided_anew_only_while_it_is_paused_and_misses_nothing() {
     control.pause("divided").await.unwrap();
     control.wait_idle("divided", SOON).await.unwrap();
     versions.extend(fill(&store, 10, 2).await);
+    let before = control.progress("divided").await.unwrap();
+    assert!(before.len() == 1 && before[0].streams > 0, "{before:?}");
     control.set_slices("divided", 3).await.unwrap();
+    // What the whole had stored is void: the parts begin where it was.
+    let parts = control.progress("divided").await.unwrap();
+    assert_eq!(parts.iter().map(|part| part.streams).collect::<Vec<_>>(), [0, 0, 0]);
+    assert!(parts.iter().all(|part| part.oldest == before[0].oldest), "{parts:?} {before:?}");
     whole.stop().await.unwrap();
     // A runner that was told otherwise says so.
     let error = sliced(&store, "divided", &seen, 1).start().await.unwrap_err();
@@ -228,7 +234,19 @@ async fn a_group_is_divided_anew_only_while_it_is_paused_and_misses_nothing() {
             == 3
     })
     .await;
+    until("the parts' own progress is stored", || async {
+        control.progress("divided").await.unwrap().iter().all(|part| part.streams > 0)
+    })
+    .await;
     parts.stop().await.unwrap();
+    // Set forward, beyond what is stored, and back.
+    control.pause("divided").await.unwrap();
+    for time in [SystemTime::now() + SOON, SystemTime::UNIX_EPOCH + SOON] {
+        control.begin_at("divided", time).await.unwrap();
+        let at = time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64;
+        let set = control.progress("divided").await.unwrap();
+        assert!(set.iter().all(|part| (part.oldest, part.streams) == (at, 0)), "{set:?}");
+    }
     let error = control.set_slices("divided", 0).await.unwrap_err();
     assert!(matches!(error, ControlError::Slices { .. }), "{error}");
 }

@@ -1,12 +1,11 @@
 //! How far the groups are, against how long the log keeps its rows.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::finding::Finding;
 use crate::cli::output::span;
-use crate::cli::runner::checkpoints::stored;
 use crate::cli::service::Service;
+use crate::consumer::{GroupControl, SliceProgress};
 use crate::store::EventStore;
 use crate::time::now_micros;
 
@@ -14,31 +13,35 @@ use crate::time::now_micros;
 const LOG_TTL: Duration = Duration::from_secs(86_400);
 
 pub(super) async fn groups(store: &EventStore, service: &Service) -> Vec<Finding> {
-    let progress = match stored(store, None).await {
-        Ok(progress) => progress,
+    let control = match GroupControl::connect(store).await {
+        Ok(control) => control,
         Err(error) => return vec![Finding::problem("checkpoints", error.to_string())],
     };
-    let mut oldest: BTreeMap<&str, i64> = BTreeMap::new();
-    for slice in &progress {
-        let entry = oldest.entry(&slice.group).or_insert(slice.oldest);
-        *entry = slice.oldest.min(*entry);
+    let mut findings = Vec::new();
+    for name in service.group_names() {
+        let check = format!("group {name}");
+        findings.push(match control.progress(name).await {
+            Ok(slices) => group(check, name, &slices),
+            Err(error) => Finding::problem(check, error.to_string()),
+        });
     }
-    let now = now_micros() / 1000;
-    service
-        .group_names()
-        .into_iter()
-        .map(|name| {
-            let check = format!("group {name}");
-            match oldest.get(name) {
-                None => Finding::warning(check, "has never run")
-                    .advice(format!("projection-runner run --group {name}")),
-                Some(oldest) => {
-                    let behind = Duration::from_millis((now - oldest).max(0).unsigned_abs());
-                    judge(check, behind)
-                }
-            }
-        })
-        .collect()
+    findings
+}
+
+fn group(check: String, name: &str, slices: &[SliceProgress]) -> Finding {
+    let Some(oldest) = slices.iter().map(|slice| slice.oldest).min() else {
+        return Finding::warning(check, "has never run")
+            .advice(format!("projection-runner run --group {name}"));
+    };
+    if oldest <= 0 {
+        return Finding::warning(
+            check,
+            "has stored no progress yet: it begins with the first event",
+        )
+        .advice("see whether it runs, and how far it is: projection-runner status");
+    }
+    let behind = (now_micros() / 1000 - oldest).max(0).unsigned_abs();
+    judge(check, Duration::from_millis(behind))
 }
 
 fn judge(check: String, behind: Duration) -> Finding {
