@@ -73,6 +73,13 @@ pub enum ChangeError {
         /// What scylla-cdc said.
         reason: String,
     },
+    /// The lease could not be renewed in time, or another process has taken it. What was
+    /// being handled is broken off, and comes again.
+    #[error("subscription {subscription} lost its lease")]
+    LeaseLost {
+        /// The subscription.
+        subscription: String,
+    },
     /// The drain timeout passed with changes unfinished. They are handled again after the
     /// next start.
     #[error("subscription {subscription} stopped with {in_flight} changes unfinished")]
@@ -94,7 +101,7 @@ impl ChangeError {
             | Self::Poison { .. }
             | Self::Row { .. } => true,
             Self::Database { source, .. } => !is_transient(source),
-            Self::Reader { .. } | Self::Drain { .. } => false,
+            Self::Reader { .. } | Self::LeaseLost { .. } | Self::Drain { .. } => false,
         }
     }
 }

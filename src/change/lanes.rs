@@ -16,7 +16,7 @@ use crate::change::event::ChangeEvent;
 use crate::change::handler::ChangeHandler;
 use crate::change::settings::{ChangeSettings, OnPoison};
 use crate::change::status::Counters;
-use crate::consumer::{HandlerError, Ticket};
+use crate::consumer::{Fence, HandlerError, Ticket};
 use crate::store::Backoff;
 
 /// Whether a change is wanted.
@@ -37,6 +37,8 @@ pub(crate) struct LaneContext {
     pub(crate) settings: ChangeSettings,
     /// The subscription is stopping: what is in the lanes is finished, nothing is tried again.
     pub(crate) closing: CancellationToken,
+    /// Ends the lanes when the lease has lapsed.
+    pub(crate) fence: Fence,
 }
 
 /// The lanes' entrances.
@@ -55,7 +57,11 @@ impl Lanes {
         let senders = (0..context.settings.lanes)
             .map(|_| {
                 let (sender, receiver) = mpsc::channel(context.settings.queue);
-                tasks.spawn(lane(Arc::clone(&context), receiver));
+                let lane = context.fence.guard(lane(Arc::clone(&context), receiver));
+                let subscription = context.subscription.clone();
+                tasks.spawn(async move {
+                    lane.await.unwrap_or(Err(ChangeError::LeaseLost { subscription }))
+                });
                 sender
             })
             .collect();

@@ -41,6 +41,7 @@ mod error;
 mod event;
 mod handler;
 mod lanes;
+mod lease;
 mod log_row;
 mod reader;
 mod run;

@@ -19,9 +19,12 @@ use crate::change::reader::{Intake, Reader};
 use crate::change::settings::{ChangeSettings, OnLoss};
 use crate::change::status::Counters;
 use crate::change::table::{Preimage, Table};
-use crate::consumer::{Checkpoints, Found, LogStreams, Millis, Progress, Slice};
+use crate::consumer::{Checkpoints, Found, Lease, LogStreams, Millis, Progress, Slice};
 use crate::store::{DatabaseError, EventStore, is_transient};
 use crate::time::now_micros;
+
+/// How long tasks that are broken off may take to end.
+const ABORT: Duration = Duration::from_secs(1);
 
 /// What a subscription is made of, the same in every run.
 pub(crate) struct SubscriptionContext {
@@ -104,7 +107,11 @@ impl SubscriptionContext {
     }
 
     /// Runs until `stop`, then finishes what is in the lanes and stores the progress.
-    pub(crate) async fn run(&self, stop: &CancellationToken) -> Result<(), ChangeError> {
+    pub(crate) async fn run(
+        &self,
+        lease: &Lease,
+        stop: &CancellationToken,
+    ) -> Result<(), ChangeError> {
         let tables = self.described().await?;
         self.progress.lock().clear();
         let closing = CancellationToken::new();
@@ -115,11 +122,12 @@ impl SubscriptionContext {
             counters: Arc::clone(&self.counters),
             settings: self.settings.clone(),
             closing: closing.clone(),
+            fence: lease.fence.clone(),
         });
         let mut followed = Vec::with_capacity(tables.len());
         let mut result = Ok(());
         for table in tables {
-            match self.follow(table, &lanes).await {
+            match self.follow(table, lease, &lanes).await {
                 Ok(table) => followed.push(table),
                 Err(error) => {
                     result = Err(error);
@@ -129,13 +137,18 @@ impl SubscriptionContext {
         }
         drop(lanes);
         if result.is_ok() {
-            result = self.watch(stop, &mut followed, &mut tasks).await;
+            result = self.watch(lease, stop, &mut followed, &mut tasks).await;
         }
         // The readers end here, and with them the lanes' entrances.
         let kept: Vec<_> =
             followed.into_iter().map(|f| (f.checkpoints, Arc::clone(&f.intake.progress))).collect();
         closing.cancel();
-        let drained = self.drain(&mut tasks).await;
+        if !lease.fence.is_valid() {
+            // Another process may have begun: nothing is finished here.
+            tasks.shutdown().await;
+            return Err(self.lease_lost());
+        }
+        let drained = self.drain(lease, &mut tasks).await;
         let mut saved = Ok(());
         for (checkpoints, progress) in &kept {
             let stored = checkpoints.save(progress).await.map_err(|e| self.database(e));
@@ -144,14 +157,24 @@ impl SubscriptionContext {
         result.and(drained).and(saved)
     }
 
-    async fn follow(&self, table: Table, lanes: &Lanes) -> Result<Followed, ChangeError> {
+    pub(crate) fn lease_lost(&self) -> ChangeError {
+        ChangeError::LeaseLost { subscription: self.name.clone() }
+    }
+
+    async fn follow(
+        &self,
+        table: Table,
+        lease: &Lease,
+        lanes: &Lanes,
+    ) -> Result<Followed, ChangeError> {
         let database = |source| self.database(source);
         let session = self.store.session();
         // Streams of vnodes are the same for all tables, so each has progress of its own.
         let group = format!("{}/{}", self.name, table.label);
         let checkpoints = Checkpoints::prepare(self.store.clone(), &group, Slice::WHOLE)
             .await
-            .map_err(database)?;
+            .map_err(database)?
+            .under(lease);
         let streams =
             LogStreams::of_table(session, &table.keyspace, &table.name).await.map_err(database)?;
         let now = now_micros() / 1000;
@@ -219,6 +242,7 @@ impl SubscriptionContext {
     /// Stores progress now and then, until `stop` or the first failure.
     async fn watch(
         &self,
+        lease: &Lease,
         stop: &CancellationToken,
         followed: &mut [Followed],
         tasks: &mut JoinSet<Result<(), ChangeError>>,
@@ -229,6 +253,7 @@ impl SubscriptionContext {
             let readers = followed.iter_mut().map(|table| &mut table.reader.finished);
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
+                () = lease.fence.lost() => return Err(self.lease_lost()),
                 Some(ended) = tasks.join_next() => self.lane_ended(ended)?,
                 (ended, which, _) = select_all(readers) => {
                     return Err(self.reader_ended(ended, followed.get(which)));
@@ -292,7 +317,11 @@ impl SubscriptionContext {
 
     /// Waits for the lanes to finish what they have. The first failure is the result, but
     /// the other lanes finish.
-    async fn drain(&self, tasks: &mut JoinSet<Result<(), ChangeError>>) -> Result<(), ChangeError> {
+    async fn drain(
+        &self,
+        lease: &Lease,
+        tasks: &mut JoinSet<Result<(), ChangeError>>,
+    ) -> Result<(), ChangeError> {
         let deadline = Instant::now() + self.settings.drain_timeout;
         let mut result = Ok(());
         loop {
@@ -301,6 +330,12 @@ impl SubscriptionContext {
                 Ok(None) => return result,
                 Err(_) => {
                     tasks.abort_all();
+                    let deadline = Instant::now() + ABORT;
+                    while let Ok(Some(_)) = timeout_at(deadline, tasks.join_next()).await {}
+                    if !tasks.is_empty() {
+                        // A handler that cannot be broken off: the lease must lapse.
+                        lease.fence.lose();
+                    }
                     let (subscription, in_flight) = (self.name.clone(), self.in_flight());
                     return result.and(Err(ChangeError::Drain { subscription, in_flight }));
                 }

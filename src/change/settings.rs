@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::change::ChangeError;
+use crate::consumer::check_ttl;
 
 /// What becomes of a change that its handler calls poison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,6 +52,11 @@ pub struct ChangeSettings {
     pub queue: usize,
     /// How often progress is stored. 1 s: what a crash makes a subscription handle again.
     pub checkpoint_interval: Duration,
+    /// How long the lease lives without being renewed, under which one process at a time runs
+    /// the subscription. 6 s: when that process dies, another takes over a little later. A
+    /// process that cannot renew it for two thirds of this breaks off its work, so it should
+    /// outlast a database's hiccups.
+    pub lease_ttl: Duration,
     /// First and longest delay between attempts of a change. 50 ms, 10 s.
     pub retry_delay: (Duration, Duration),
     /// How long a stopping subscription may take to finish what it has begun. 30 s.
@@ -73,6 +79,7 @@ impl Default for ChangeSettings {
             lanes: 64,
             queue: 64,
             checkpoint_interval: Duration::from_secs(1),
+            lease_ttl: Duration::from_secs(6),
             retry_delay: (Duration::from_millis(50), Duration::from_secs(10)),
             drain_timeout: Duration::from_secs(30),
             start_from: None,
@@ -94,6 +101,7 @@ impl ChangeSettings {
             ("checkpoint_interval", !self.checkpoint_interval.is_zero()),
             ("retry_delay", !self.retry_delay.0.is_zero()),
         ];
+        check_ttl(self.lease_ttl).map_err(ChangeError::Settings)?;
         match positive.iter().find(|(_, valid)| !valid) {
             Some((name, _)) => Err(ChangeError::Settings(format!("{name} must be above 0"))),
             None => Ok(()),

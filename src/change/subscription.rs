@@ -9,12 +9,14 @@ use parking_lot::Mutex;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::change::assemble::Images;
 use crate::change::error::ChangeError;
 use crate::change::event::{ChangeEvent, Operation};
 use crate::change::handler::ChangeHandler;
 use crate::change::lanes::Filter;
+use crate::change::lease::Standby;
 use crate::change::run::SubscriptionContext;
 use crate::change::settings::ChangeSettings;
 use crate::change::status::SubscriptionStatus;
@@ -31,7 +33,8 @@ impl ChangeSubscription {
     ///
     /// Delivery is at least once, in order per partition key of each table; nothing is said
     /// about the order of two partitions or two tables. One process at a time runs a
-    /// subscription of one name: two of them would both handle everything.
+    /// subscription of one name, under a lease; others stand by
+    /// ([`ChangeSettings::lease_ttl`]). So all of them must have the same tables.
     pub fn builder(
         store: EventStore,
         name: impl Into<String>,
@@ -156,8 +159,10 @@ impl SubscriptionBuilder {
             progress: Mutex::default(),
         });
         context.described().await?;
+        let standby = Standby::prepare(&context).await?;
+        context.counters.set_state(GroupState::Standby);
         let stop = CancellationToken::new();
-        let task = tokio::spawn(supervise(Arc::clone(&context), stop.clone()));
+        let task = tokio::spawn(supervise(Arc::clone(&context), standby, stop.clone()));
         Ok(RunningSubscription { context, task: Some(task), stop: stop.drop_guard() })
     }
 }
@@ -234,18 +239,39 @@ fn joined(result: Result<Result<(), ChangeError>, JoinError>) -> Result<(), Chan
 /// Runs the subscription, again and again where that may help.
 async fn supervise(
     context: Arc<SubscriptionContext>,
+    mut standby: Standby,
     stop: CancellationToken,
 ) -> Result<(), ChangeError> {
     const QUIET: Duration = Duration::from_secs(60);
     let new_backoff = || Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
     let mut backoff = new_backoff();
     loop {
+        let Some(lease) = standby.lease(&context, &stop).await else {
+            context.counters.set_state(GroupState::Stopped);
+            return Ok(());
+        };
         context.counters.set_state(GroupState::Running);
         let began = Instant::now();
-        let error = match context.run(&stop).await {
+        let keeper = {
+            let lease = lease.clone();
+            AbortOnDropHandle::new(tokio::spawn(async move { lease.keep().await }))
+        };
+        let result = context.run(&lease, &stop).await;
+        drop(keeper);
+        let held = lease.fence.is_valid();
+        if held && let Err(error) = lease.release().await {
+            tracing::warn!(
+                subscription = %context.name, %error, "the lease is not given back; it will lapse"
+            );
+        }
+        let error = match result {
             Ok(()) => {
                 context.counters.set_state(GroupState::Stopped);
                 return Ok(());
+            }
+            // Whatever failed in a run that had to end: that it had to is the reason.
+            Err(error) if !held && !matches!(error, ChangeError::Drain { .. }) => {
+                context.lease_lost()
             }
             Err(error) => error,
         };

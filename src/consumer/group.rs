@@ -125,7 +125,7 @@ impl GroupBuilder {
 }
 
 /// Where this process is, for people: the host's name and the process's id.
-fn host() -> String {
+pub(crate) fn host() -> String {
     let name = std::env::var("HOSTNAME").ok().or_else(|| {
         std::fs::read_to_string("/etc/hostname").ok().map(|name| name.trim().to_owned())
     });

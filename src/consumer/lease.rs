@@ -29,6 +29,16 @@ const MARGIN: u32 = 3;
 /// Renewals in a lease's time: several may fail.
 const RENEWALS: u32 = 6;
 
+/// # Errors
+/// A time in which a lease could not be renewed, or one that a group would stand still for too
+/// long after a crash.
+pub(crate) fn check_ttl(ttl: Duration) -> Result<(), String> {
+    match (Duration::from_millis(500)..=Duration::from_secs(60)).contains(&ttl) {
+        true => Ok(()),
+        false => Err(format!("lease_ttl must be between 500 ms and 60 s, not {ttl:?}")),
+    }
+}
+
 /// A slice's lease as it stands in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LeaseRow {

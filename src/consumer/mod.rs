@@ -63,6 +63,9 @@ pub use status_table::SliceStatus;
 pub use stored_progress::SliceProgress;
 
 pub(crate) use checkpoints::{Checkpoints, Found};
+pub(crate) use fence::Fence;
+pub(crate) use group::host;
+pub(crate) use lease::{Lease, LeaseTable, Watched, check_ttl};
 #[cfg(feature = "cli")]
 pub(crate) use log_query::STREAMS_PER_QUERY;
 pub(crate) use log_streams::LogStreams;

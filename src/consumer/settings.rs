@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::consumer::GroupError;
+use crate::consumer::lease::check_ttl;
 use crate::consumer::progress::Millis;
 
 /// How a group reads and works.
@@ -113,10 +114,7 @@ impl GroupSettings {
             ("slices", self.slices != Some(0)),
             ("retry_delay", !self.retry_delay.0.is_zero()),
         ];
-        if self.lease_ttl < Duration::from_millis(500) || self.lease_ttl > Duration::from_secs(60) {
-            let reason = "lease_ttl must be between 500 ms and 60 s".to_owned();
-            return Err(GroupError::Settings(reason));
-        }
+        check_ttl(self.lease_ttl).map_err(GroupError::Settings)?;
         match positive.iter().find(|(_, valid)| !valid) {
             Some((name, _)) => Err(GroupError::Settings(format!("{name} must be above 0"))),
             None => self.tail.as_ref().map_or(Ok(()), TailSettings::validate),

@@ -1,6 +1,7 @@
 //! Subscriptions to the changes of tables.
 
 mod images;
+mod lease;
 mod replica;
 mod selection;
 mod trouble;

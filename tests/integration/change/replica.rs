@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use messina::EventStore;
 use messina::change::{
-    ChangeEvent, ChangeHandler, ChangeSubscription, ColumnChange, ElementChanges, Key, KeyRange,
-    Operation, Row,
+    ChangeEvent, ChangeHandler, ChangeSettings, ChangeSubscription, ColumnChange, ElementChanges,
+    Key, KeyRange, Operation, Row,
 };
 use messina::consumer::HandlerError;
 use parking_lot::Mutex;
@@ -309,6 +309,11 @@ async fn a_table_of_every_kind_of_change_is_kept_as_a_map() {
     assert_eq!((status.in_flight, status.filtered, status.skipped), (0, 0, 0));
 }
 
+/// The next one need not wait long for the lease of the one that died.
+fn short_lived() -> ChangeSettings {
+    ChangeSettings { lease_ttl: Duration::from_secs(1), ..quick() }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_that_dies_again_and_again_misses_nothing() {
     let db = TestDb::start().await;
@@ -332,7 +337,7 @@ async fn a_subscription_that_dies_again_and_again_misses_nothing() {
             let handler = Replicate(Arc::clone(&there), Duration::from_millis(2));
             let subscription = ChangeSubscription::builder(store, "dies", handler)
                 .tables(["src"])
-                .settings(quick())
+                .settings(short_lived())
                 .start()
                 .await
                 .unwrap();
@@ -347,8 +352,8 @@ async fn a_subscription_that_dies_again_and_again_misses_nothing() {
     }
     write(&db, &mut random, 50).await;
     let handler = Replicate(Arc::clone(&replica), Duration::ZERO);
-    let subscription = subscription(&db, "dies", handler).await.tables(["src"]);
-    let subscription = subscription.start().await.unwrap();
+    let subscription = subscription(&db, "dies", handler).await.settings(short_lived());
+    let subscription = subscription.tables(["src"]).start().await.unwrap();
     let original = original(&db).await;
     until("the copy is the original", || async { replica.selected() == original }).await;
     subscription.stop().await.unwrap();

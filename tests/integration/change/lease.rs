@@ -1,0 +1,190 @@
+//! Several processes with one subscription.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use messina::change::{ChangeEvent, ChangeHandler, ChangeSettings};
+use messina::consumer::{GroupState, HandlerError};
+use scylla::value::CqlValue;
+use tokio::process::Child;
+use tokio::sync::Semaphore;
+
+use super::{Recorder, quick, run, subscription};
+use crate::support::{TestDb, again, until};
+
+const TABLE: &str = "CREATE TABLE {}.t (p int PRIMARY KEY) WITH cdc = {'enabled': true}";
+
+async fn insert(db: &TestDb, keys: Range<i32>) {
+    for p in keys {
+        run(db, &[&format!("INSERT INTO {{}}.t (p) VALUES ({p})")]).await;
+    }
+}
+
+fn key(change: &ChangeEvent) -> i32 {
+    change.key.get("p").and_then(CqlValue::as_int).unwrap()
+}
+
+fn keys(recorder: &Recorder) -> BTreeSet<i32> {
+    recorder.changes().iter().map(key).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_subscriptions_of_one_name_one_runs_and_the_other_goes_on_when_it_stops() {
+    let db = TestDb::start().await;
+    run(&db, &[TABLE]).await;
+    let recorders = [Recorder::default(), Recorder::default()];
+    let start = async |n: usize| {
+        let recorder: &Recorder = &recorders[n];
+        let builder = subscription(&db, "one", recorder.clone()).await.tables(["t"]);
+        builder.start().await.unwrap()
+    };
+    let first = start(0).await;
+    until("the first runs", || async { first.status().state == GroupState::Running }).await;
+    let second = start(1).await;
+    insert(&db, 0..10).await;
+    until("each change is handled", || async { recorders[0].len() == 10 }).await;
+    let standby = second.status();
+    assert_eq!((standby.state, standby.watermark), (GroupState::Standby, None));
+    first.stop().await.unwrap();
+    let stopped = Instant::now();
+    insert(&db, 10..20).await;
+    let all = |keys: Range<i32>| keys.collect::<BTreeSet<_>>();
+    // What came just before the first stopped may come again.
+    until("the second goes on", || async { keys(&recorders[1]).is_superset(&all(10..20)) }).await;
+    let took = stopped.elapsed();
+    assert!(took < quick().lease_ttl, "the lease was given back, not left to lapse: {took:?}");
+    assert_eq!(second.stop().await.unwrap().state, GroupState::Stopped);
+    assert_eq!(keys(&recorders[0]), all(0..10), "one at a time");
+}
+
+/// Waits to be let go on before it remembers what it is given.
+#[derive(Clone)]
+struct Hesitant {
+    recorder: Recorder,
+    begun: Arc<Semaphore>,
+    go_on: Arc<Semaphore>,
+}
+
+#[async_trait]
+impl ChangeHandler for Hesitant {
+    async fn handle(&self, change: &ChangeEvent) -> Result<(), HandlerError> {
+        self.begun.add_permits(1);
+        let _going = self.go_on.acquire().await.map_err(HandlerError::retry)?;
+        self.recorder.handle(change).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_whose_lease_was_taken_breaks_off_and_goes_on_when_it_has_it_again() {
+    let db = TestDb::start().await;
+    run(&db, &[TABLE]).await;
+    let handler = Hesitant {
+        recorder: Recorder::default(),
+        begun: Arc::new(Semaphore::new(0)),
+        go_on: Arc::new(Semaphore::new(0)),
+    };
+    let settings = ChangeSettings { lease_ttl: Duration::from_secs(2), ..quick() };
+    let robbed = subscription(&db, "robbed", handler.clone()).await.settings(settings);
+    let robbed = robbed.tables(["t"]).start().await.unwrap();
+    insert(&db, 0..1).await;
+    handler.begun.acquire().await.unwrap().forget();
+    // What another process does when this one seems to be gone.
+    run(
+        &db,
+        &[
+            "UPDATE {}.consumer_leases SET term = 1000, beat = 1, ttl_ms = 60000, \
+             holder = 00000000-0000-0000-0000-000000000001 \
+             WHERE group_name = 'robbed/*' AND slice = 0 IF term > 0",
+            "UPDATE {}.consumer_checkpoints SET term = 1000 \
+             WHERE group_name = 'robbed/t' AND slice = 0 IF term > 0",
+        ],
+    )
+    .await;
+    until("it stands by", || async { robbed.status().state == GroupState::Standby }).await;
+    handler.go_on.add_permits(1);
+    insert(&db, 1..2).await;
+    assert_eq!((robbed.status().handled, handler.recorder.len()), (0, 0), "it was broken off");
+    // The other one gives it back.
+    run(
+        &db,
+        &["UPDATE {}.consumer_leases SET beat = 2, holder = null \
+           WHERE group_name = 'robbed/*' AND slice = 0 IF term = 1000"],
+    )
+    .await;
+    until("it goes on", || async { keys(&handler.recorder).len() == 2 }).await;
+    assert_eq!(robbed.stop().await.unwrap().handled, 2);
+}
+
+const RUNNER: [&str; 3] =
+    ["MESSINA_TEST_CHANGES_ADDRESS", "MESSINA_TEST_CHANGES_KEYSPACE", "MESSINA_TEST_CHANGES_FILE"];
+
+/// Writes who handles which key as a line of a file.
+struct Lines(std::fs::File);
+
+#[async_trait]
+impl ChangeHandler for Lines {
+    async fn handle(&self, change: &ChangeEvent) -> Result<(), HandlerError> {
+        let line = format!("{} {}\n", std::process::id(), key(change));
+        (&self.0).write_all(line.as_bytes()).map_err(HandlerError::retry)
+    }
+}
+
+/// Not a test: what the processes do that the test below starts.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by other tests, in a process of its own"]
+async fn runner() {
+    let [Ok(address), Ok(keyspace), Ok(file)] = RUNNER.map(std::env::var) else { return };
+    let mut db = TestDb::at(&address).await;
+    db.keyspace = keyspace;
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(file).unwrap();
+    let running = subscription(&db, "processes", Lines(file)).await.tables(["t"]).start().await;
+    running.unwrap().finished().await.unwrap();
+}
+
+fn start_runner(db: &TestDb, file: &Path) -> Child {
+    let values = [db.node_address(), db.keyspace.clone(), file.display().to_string()];
+    again("change::lease::runner").envs(RUNNER.into_iter().zip(values)).spawn().unwrap()
+}
+
+/// The keys that have been handled, by this process.
+fn handled(file: &Path, by: u32) -> BTreeSet<i32> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    // The last line may be half written.
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let lines = whole.lines().map(|line| line.split_once(' ').unwrap());
+    let ours = lines.filter(|(process, _)| process.parse() == Ok(by));
+    ours.map(|(_, key)| key.parse().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_process_that_runs_it_is_killed_another_takes_over_within_ten_seconds() {
+    let db = TestDb::start().await;
+    run(&db, &[TABLE]).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("handled");
+    let mut first = start_runner(&db, &file);
+    let active = first.id().unwrap();
+    insert(&db, 0..10).await;
+    until("the first handles", || async { handled(&file, active).len() == 10 }).await;
+    let second = start_runner(&db, &file);
+    let waiting = second.id().unwrap();
+    insert(&db, 10..60).await;
+    until("it is in the middle", || async { handled(&file, active).len() > 20 }).await;
+    let killed = Instant::now();
+    first.kill().await.unwrap();
+    assert!(handled(&file, waiting).is_empty(), "one at a time");
+    insert(&db, 60..80).await;
+    until("the second handles", || async { !handled(&file, waiting).is_empty() }).await;
+    let took = killed.elapsed();
+    println!("taken over after {took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    until("nothing is lost", || async {
+        handled(&file, active).union(&handled(&file, waiting)).count() == 80
+    })
+    .await;
+}
