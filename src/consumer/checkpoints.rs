@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use scylla::client::session::Session;
 use scylla::errors::SerializationError;
 use scylla::serialize::row::{RowSerializationContext, SerializeRow};
 use scylla::serialize::writers::RowWriter;
@@ -13,10 +12,12 @@ use scylla::statement::{Consistency, SerialConsistency};
 use scylla::value::{CqlTimestamp, MaybeUnset};
 
 use crate::consumer::fence::Fence;
-use crate::consumer::lease::{Lease, prepare_conditional, was_applied};
+use crate::consumer::lease::Lease;
 use crate::consumer::progress::{Millis, Progress, StreamId};
 use crate::consumer::slice::Slice;
-use crate::store::{DatabaseError, EventStore};
+use crate::store::{
+    DatabaseError, EventStore, prepare_conditional, prepare_repeatable, was_applied,
+};
 use crate::time::now_micros;
 
 /// Reads and stores the progress of one slice of a group.
@@ -69,21 +70,23 @@ impl Checkpoints {
     ) -> Result<Self, DatabaseError> {
         let keyspace = store.keyspace();
         let session = store.session();
-        let save = prepare(
+        let save = prepare_repeatable(
             session,
             format!(
                 "INSERT INTO {keyspace}.consumer_checkpoints \
                  (group_name, slice, stream_id, slicing, generation, position, updated_at) \
                  VALUES (?, ?, ?, ?, ?, ?, ?)"
             ),
+            None,
         )
         .await?;
-        let forget = prepare(
+        let forget = prepare_repeatable(
             session,
             format!(
                 "DELETE FROM {keyspace}.consumer_checkpoints \
                  WHERE group_name = ? AND slice = ? AND stream_id = ?"
             ),
+            None,
         )
         .await?;
         let claim = prepare_conditional(
@@ -92,7 +95,7 @@ impl Checkpoints {
                 "UPDATE {keyspace}.consumer_checkpoints SET term = ? \
                  WHERE group_name = ? AND slice = ? IF term = ?"
             ),
-            Duration::from_secs(5),
+            Some(Duration::from_secs(5)),
         )
         .await?;
         Ok(Self {
@@ -118,12 +121,12 @@ impl Checkpoints {
     pub(crate) async fn load(&self, start: Millis) -> Result<Found, DatabaseError> {
         self.claim().await?;
         let (session, keyspace) = (self.store.session(), self.store.keyspace());
-        let mut read = prepare(
+        let read = prepare_repeatable(
             session,
             format!("SELECT started_from FROM {keyspace}.consumer_groups WHERE group_name = ?"),
+            None,
         )
         .await?;
-        read.set_is_idempotent(true);
         let known = session
             .execute_unpaged(&read, (&self.group,))
             .await?
@@ -132,12 +135,13 @@ impl Checkpoints {
         let started_from = match known {
             Some((Some(started_from),)) => started_from.0,
             _ => {
-                let insert = prepare(
+                let insert = prepare_repeatable(
                     session,
                     format!(
                         "INSERT INTO {keyspace}.consumer_groups \
                          (group_name, started_from, created_at) VALUES (?, ?, ?)"
                     ),
+                    None,
                 )
                 .await?;
                 let now = CqlTimestamp(now_micros() / 1000);
@@ -145,15 +149,15 @@ impl Checkpoints {
                 start
             }
         };
-        let mut read = prepare(
+        let read = prepare_repeatable(
             session,
             format!(
                 "SELECT stream_id, generation, position, slicing FROM {keyspace}.consumer_checkpoints \
                  WHERE group_name = ? AND slice = ?"
             ),
+            None,
         )
         .await?;
-        read.set_is_idempotent(true);
         let rows =
             session.execute_unpaged(&read, (&self.group, self.slice)).await?.into_rows_result()?;
         let mut stored = self.stored.lock().await;
@@ -325,12 +329,4 @@ impl SerializeRow for Values<'_> {
     fn is_empty(&self) -> bool {
         false
     }
-}
-
-async fn prepare(session: &Session, cql: String) -> Result<PreparedStatement, DatabaseError> {
-    let mut statement = session.prepare(cql).await?;
-    statement.set_consistency(Consistency::LocalQuorum);
-    // Writing a checkpoint again writes the same.
-    statement.set_is_idempotent(true);
-    Ok(statement)
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
-use crate::consumer::lease::{prepare_conditional, was_applied};
 use crate::consumer::progress::Millis;
-use crate::store::{DatabaseError, EventStore};
+use crate::store::{
+    DatabaseError, EventStore, prepare_conditional, prepare_repeatable, was_applied,
+};
 use crate::time::now_micros;
 
 /// A group's row.
@@ -39,13 +39,7 @@ impl GroupTable {
         let table = format!("{}.consumer_groups", store.keyspace());
         let session = store.session();
         let timeout = Duration::from_secs(5);
-        let prepare = async |cql: String| {
-            let mut statement = session.prepare(cql).await?;
-            statement.set_consistency(Consistency::LocalQuorum);
-            statement.set_is_idempotent(true);
-            statement.set_request_timeout(Some(timeout));
-            Ok::<_, DatabaseError>(statement)
-        };
+        let prepare = async |cql| prepare_repeatable(session, cql, Some(timeout)).await;
         let read = prepare(format!(
             "SELECT slices, slicing, desired_state, stop_request, started_from FROM {table} \
              WHERE group_name = ?"
@@ -57,7 +51,7 @@ impl GroupTable {
         .await?;
         let stop =
             prepare(format!("UPDATE {table} SET stop_request = ? WHERE group_name = ?")).await?;
-        let conditional = async |cql| prepare_conditional(session, cql, timeout).await;
+        let conditional = async |cql| prepare_conditional(session, cql, Some(timeout)).await;
         let create = conditional(format!(
             "UPDATE {table} SET slices = ?, slicing = 0 WHERE group_name = ? IF slices = null"
         ))

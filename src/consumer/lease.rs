@@ -10,16 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use scylla::client::session::Session;
-use scylla::policies::retry::FallthroughRetryPolicy;
+use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
-use scylla::statement::{Consistency, SerialConsistency};
-use scylla::value::{CqlTimestamp, Row};
+use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
 use crate::consumer::fence::Fence;
 use crate::consumer::slice::Slice;
-use crate::store::{DatabaseError, EventStore};
+use crate::store::{DatabaseError, EventStore, prepare_conditional, was_applied};
 use crate::time::now_micros;
 
 /// Which part of a lease's time its holder leaves unused: for clocks that run at different
@@ -77,32 +75,6 @@ pub(crate) struct Lease {
     beat: Arc<AtomicI64>,
 }
 
-/// Prepares a lightweight transaction; who sends it decides on repeats.
-pub(crate) async fn prepare_conditional(
-    session: &Session,
-    cql: String,
-    timeout: Duration,
-) -> Result<PreparedStatement, DatabaseError> {
-    let mut statement = session.prepare(cql).await?;
-    statement.set_consistency(Consistency::LocalQuorum);
-    statement.set_serial_consistency(Some(SerialConsistency::LocalSerial));
-    statement.set_retry_policy(Some(Arc::new(FallthroughRetryPolicy)));
-    statement.set_request_timeout(Some(timeout));
-    Ok(statement)
-}
-
-/// Whether a lightweight transaction was applied.
-pub(crate) fn was_applied(
-    result: scylla::response::query_result::QueryResult,
-) -> Result<bool, DatabaseError> {
-    let rows = result.into_rows_result()?;
-    let first = rows.maybe_first_row::<Row>()?;
-    let column = first.and_then(|row| row.columns.into_iter().next().flatten());
-    column
-        .and_then(|value| value.as_boolean())
-        .ok_or_else(|| DatabaseError::Answer("no [applied] in a transaction's answer".to_owned()))
-}
-
 impl LeaseTable {
     pub(crate) async fn prepare(
         store: EventStore,
@@ -126,7 +98,8 @@ impl LeaseTable {
             read.set_is_idempotent(true);
             read.set_request_timeout(Some(timeout));
         }
-        let conditional = async |cql: String| prepare_conditional(session, cql, timeout).await;
+        let conditional =
+            async |cql: String| prepare_conditional(session, cql, Some(timeout)).await;
         let create = conditional(format!(
             "INSERT INTO {table} (holder, term, beat, ttl_ms, slicing, host, acquired_at, \
              group_name, slice) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS"

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
-use crate::store::{DatabaseError, EventStore};
+use crate::store::{DatabaseError, EventStore, prepare_repeatable};
 use crate::time::now_micros;
 
 /// A runner, as it said last.
@@ -46,13 +45,7 @@ impl MemberTable {
         let table = format!("{}.consumer_members", store.keyspace());
         let session = store.session();
         let timeout = (ttl / 4).max(Duration::from_millis(100));
-        let prepare = async |cql: String| {
-            let mut statement = session.prepare(cql).await?;
-            statement.set_consistency(Consistency::LocalQuorum);
-            statement.set_is_idempotent(true);
-            statement.set_request_timeout(Some(timeout));
-            Ok::<_, DatabaseError>(statement)
-        };
+        let prepare = async |cql| prepare_repeatable(session, cql, Some(timeout)).await;
         let say = prepare(format!(
             "INSERT INTO {table} (group_name, runner, beat, ttl_ms, host, joined_at) \
              VALUES (?, ?, ?, ?, ?, ?)"

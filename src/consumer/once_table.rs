@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use scylla::client::session::Session;
-use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::serialize::row::SerializeRow;
+use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
-use scylla::statement::{Consistency, SerialConsistency};
-use scylla::value::{CqlTimestamp, CqlValue, Row};
+use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
 use crate::ids::{AggregateId, EventId};
-use crate::store::{DatabaseError, EventStore};
+use crate::store::{DatabaseError, EventStore, prepare_conditional, was_applied};
 use crate::time::now_micros;
 
 /// `max_ttl` of ScyllaDB and Cassandra, 20 years in seconds:
@@ -46,53 +45,33 @@ pub(crate) struct OnceTable {
 impl OnceTable {
     pub(crate) async fn prepare(store: &EventStore, group: String) -> Result<Self, DatabaseError> {
         let (session, keyspace) = (store.session(), store.keyspace());
-        let prepare = async |cql: String, consistency: Consistency| {
-            let mut statement = session.prepare(cql).await?;
-            statement.set_consistency(consistency);
-            statement.set_serial_consistency(Some(SerialConsistency::LocalSerial));
-            // Repeated by rules of its own: what was not answered is looked at first.
-            statement.set_retry_policy(Some(Arc::new(FallthroughRetryPolicy)));
-            Ok::<_, DatabaseError>(statement)
-        };
+        // Repeated by rules of its own: what was not answered is looked at first.
+        let prepare = async |cql: String| prepare_conditional(session, cql, None).await;
         let row = "WHERE group_name = ? AND aggregate_id = ? AND sequence_number = ? \
                    AND event_id = ?";
-        let quorum = Consistency::LocalQuorum;
+        let read = format!("SELECT claim, claimed_at, done_at FROM {keyspace}.handled_once {row}");
+        let mut read = prepare(read).await?;
+        read.set_consistency(Consistency::LocalSerial);
         Ok(Self {
-            claim: prepare(
-                format!(
-                    "INSERT INTO {keyspace}.handled_once \
-                     (group_name, aggregate_id, sequence_number, event_id, claim, claimed_at) \
-                     VALUES (?, ?, ?, ?, ?, ?) IF NOT EXISTS USING TTL ?"
-                ),
-                quorum,
-            )
+            claim: prepare(format!(
+                "INSERT INTO {keyspace}.handled_once \
+                 (group_name, aggregate_id, sequence_number, event_id, claim, claimed_at) \
+                 VALUES (?, ?, ?, ?, ?, ?) IF NOT EXISTS USING TTL ?"
+            ))
             .await?,
-            take_over: prepare(
-                format!(
-                    "UPDATE {keyspace}.handled_once USING TTL ? SET claim = ?, claimed_at = ? \
-                     {row} IF claim = ? AND done_at = null"
-                ),
-                quorum,
-            )
+            take_over: prepare(format!(
+                "UPDATE {keyspace}.handled_once USING TTL ? SET claim = ?, claimed_at = ? \
+                 {row} IF claim = ? AND done_at = null"
+            ))
             .await?,
-            confirm: prepare(
-                format!(
-                    "UPDATE {keyspace}.handled_once USING TTL ? SET claim = ?, done_at = ? \
-                     {row} IF claim = ?"
-                ),
-                quorum,
-            )
+            confirm: prepare(format!(
+                "UPDATE {keyspace}.handled_once USING TTL ? SET claim = ?, done_at = ? \
+                 {row} IF claim = ?"
+            ))
             .await?,
-            release: prepare(
-                format!("DELETE FROM {keyspace}.handled_once {row} IF claim = ?"),
-                quorum,
-            )
-            .await?,
-            read: prepare(
-                format!("SELECT claim, claimed_at, done_at FROM {keyspace}.handled_once {row}"),
-                Consistency::LocalSerial,
-            )
-            .await?,
+            release: prepare(format!("DELETE FROM {keyspace}.handled_once {row} IF claim = ?"))
+                .await?,
+            read,
             session: Arc::clone(session),
             group,
             ttl: 7 * 86_400,
@@ -175,24 +154,13 @@ impl OnceTable {
         }))
     }
 
-    /// Whether the transaction was applied: the first column of its answer, which has others
-    /// when it was not.
+    /// Whether the transaction was applied.
     async fn transact(
         &self,
         statement: &PreparedStatement,
         values: impl SerializeRow,
     ) -> Result<bool, DatabaseError> {
-        let row: Row = self
-            .session
-            .execute_unpaged(statement, values)
-            .await?
-            .into_rows_result()?
-            .first_row::<Row>()
-            .map_err(|error| DatabaseError::Answer(error.to_string()))?;
-        match row.columns.first() {
-            Some(Some(CqlValue::Boolean(applied))) => Ok(*applied),
-            other => Err(DatabaseError::Answer(format!("[applied] is {other:?}"))),
-        }
+        was_applied(self.session.execute_unpaged(statement, values).await?)
     }
 }
 

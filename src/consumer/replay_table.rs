@@ -2,14 +2,12 @@
 
 use std::collections::HashMap;
 
-use scylla::client::session::Session;
-use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
 
 use crate::consumer::progress::{Millis, Progress};
 use crate::consumer::slice::Slice;
-use crate::store::{DatabaseError, EventStore};
+use crate::store::{DatabaseError, EventStore, prepare_repeatable};
 use crate::time::now_micros;
 
 /// What a replay is about.
@@ -43,7 +41,7 @@ impl ReplayTable {
              VALUES (?, ?, ?, ?, ?)",
             store.keyspace()
         );
-        let save = prepare(store.session(), save).await?;
+        let save = prepare_repeatable(store.session(), save, None).await?;
         let group = group.to_owned();
         Ok(Self { store, group, slice, save, stored: HashMap::new() })
     }
@@ -63,7 +61,7 @@ impl ReplayTable {
              WHERE group_name = ? AND slice = ?",
             self.store.keyspace()
         );
-        let read = prepare(self.store.session(), cql).await?;
+        let read = prepare_repeatable(self.store.session(), cql, None).await?;
         let result = self.store.session().execute_unpaged(&read, self.key()).await?;
         type Row = (
             Option<i32>,
@@ -100,7 +98,7 @@ impl ReplayTable {
              VALUES (?, ?, ?, ?, ?, ?)",
             self.store.keyspace()
         );
-        let insert = prepare(self.store.session(), cql).await?;
+        let insert = prepare_repeatable(self.store.session(), cql, None).await?;
         let (group, slice) = self.key();
         let values = (
             group,
@@ -138,17 +136,9 @@ impl ReplayTable {
             "DELETE FROM {}.consumer_replays WHERE group_name = ? AND slice = ?",
             self.store.keyspace()
         );
-        let delete = prepare(self.store.session(), cql).await?;
+        let delete = prepare_repeatable(self.store.session(), cql, None).await?;
         self.store.session().execute_unpaged(&delete, self.key()).await?;
         self.stored.clear();
         Ok(())
     }
-}
-
-async fn prepare(session: &Session, cql: String) -> Result<PreparedStatement, DatabaseError> {
-    let mut statement = session.prepare(cql).await?;
-    statement.set_consistency(Consistency::LocalQuorum);
-    // Written again, each writes the same.
-    statement.set_is_idempotent(true);
-    Ok(statement)
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
 use scylla::{DeserializeRow, SerializeRow};
@@ -11,7 +10,7 @@ use uuid::Uuid;
 use crate::consumer::slice::Slice;
 use crate::consumer::status::GroupStatus;
 use crate::consumer::supervise::Group;
-use crate::store::{DatabaseError, EventStore};
+use crate::store::{DatabaseError, EventStore, prepare_repeatable};
 use crate::time::now_micros;
 
 /// What a slice's runner said of it last. What is older than half a minute is not there.
@@ -88,13 +87,8 @@ impl StatusTable {
     pub(crate) async fn prepare(store: EventStore) -> Result<Self, DatabaseError> {
         let table = format!("{}.consumer_status", store.keyspace());
         let session = store.session();
-        let prepare = async |cql: String| {
-            let mut statement = session.prepare(cql).await?;
-            statement.set_consistency(Consistency::LocalQuorum);
-            statement.set_is_idempotent(true);
-            statement.set_request_timeout(Some(Duration::from_secs(1)));
-            Ok::<_, DatabaseError>(statement)
-        };
+        let prepare =
+            async |cql| prepare_repeatable(session, cql, Some(Duration::from_secs(1))).await;
         let say = prepare(format!(
             "INSERT INTO {table} (group_name, {COLUMNS}) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"

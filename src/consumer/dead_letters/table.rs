@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use scylla::client::session::Session;
 use scylla::response::PagingState;
-use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
 use uuid::Uuid;
 
@@ -16,7 +15,7 @@ use super::rows::{BUCKETS, COLUMNS, InsertRow, LetterRow, bucket_of};
 use crate::consumer::slice::Slice;
 use crate::event::EventEnvelope;
 use crate::ids::AggregateId;
-use crate::store::{DatabaseError, EventStore};
+use crate::store::{DatabaseError, EventStore, prepare_repeatable};
 
 /// One group's letters.
 #[derive(Debug, Clone)]
@@ -40,16 +39,14 @@ pub(crate) struct LetterKey {
     pub(crate) parks: bool,
 }
 
-/// Statements here may be sent again: they write and delete the same.
+/// Of each of the statements here.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
 pub(super) async fn prepare(
     session: &Session,
     cql: String,
 ) -> Result<PreparedStatement, DatabaseError> {
-    let mut statement = session.prepare(cql).await?;
-    statement.set_consistency(Consistency::LocalQuorum);
-    statement.set_is_idempotent(true);
-    statement.set_request_timeout(Some(Duration::from_secs(5)));
-    Ok(statement)
+    prepare_repeatable(session, cql, Some(TIMEOUT)).await
 }
 
 impl LetterTable {

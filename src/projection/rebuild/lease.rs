@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::projection::rebuild::RebuildError;
-use crate::store::{DatabaseError, EventStore, is_transient};
+use crate::store::{DatabaseError, EventStore, is_transient, was_applied};
 use crate::time::now_micros;
 
 /// A lease that is not renewed ends after this. 10 s: so long a rebuild waits after another
@@ -102,14 +102,7 @@ impl Statements {
         statement: &PreparedStatement,
         values: impl scylla::serialize::row::SerializeRow,
     ) -> Result<bool, DatabaseError> {
-        let result = store.session().execute_unpaged(statement, values).await?;
-        let rows = result.into_rows_result()?;
-        // The columns that follow are of the row that was found, and depend on it.
-        let row = rows.first_row::<scylla::value::Row>().map_err(|e| answer(&e))?;
-        match row.columns.first() {
-            Some(Some(scylla::value::CqlValue::Boolean(applied))) => Ok(*applied),
-            _ => Err(DatabaseError::Answer("a transaction without [applied]".to_owned())),
-        }
+        was_applied(store.session().execute_unpaged(statement, values).await?)
     }
 
     async fn take(&self, store: &EventStore, row: &Row) -> Result<bool, DatabaseError> {
@@ -157,10 +150,6 @@ impl Statements {
             renewed_at: renewed.map_or(0, |at| at.0),
         }))
     }
-}
-
-fn answer(error: &impl ToString) -> DatabaseError {
-    DatabaseError::Answer(error.to_string())
 }
 
 impl Lease {

@@ -9,14 +9,13 @@ use scylla::deserialize::value::DeserializeValue;
 use scylla::frame::response::result::ColumnType;
 use scylla::response::PagingState;
 use scylla::response::query_result::QueryRowsResult;
-use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlValue;
 
 use crate::projection::rebuild::batches::patiently;
 use crate::projection::rebuild::encode::EncodedRow;
 use crate::read_model::{Column, columns, quoted, table_name};
-use crate::store::{DatabaseError, EventStore, TokenRange, is_transient};
+use crate::store::{DatabaseError, EventStore, TokenRange, is_transient, prepare_repeatable};
 
 /// Rows per page.
 const PAGE: i32 = 1000;
@@ -133,9 +132,7 @@ impl VersionTable {
         let partition_only: Vec<String> = partition.iter().map(|n| format!("{n} = ?")).collect();
         let (table, token) = (table_name(table, version), partition.join(", "));
         let prepare = async |cql: String| {
-            let mut statement = store.session().prepare(cql).await?;
-            statement.set_consistency(Consistency::LocalQuorum);
-            statement.set_is_idempotent(true);
+            let mut statement = prepare_repeatable(store.session(), cql, None).await?;
             statement.set_page_size(PAGE);
             Ok::<_, DatabaseError>(statement)
         };

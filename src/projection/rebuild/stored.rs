@@ -3,13 +3,12 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use scylla::serialize::row::SerializeRow;
-use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
 
 use crate::projection::rebuild::RebuildMode;
 use crate::projection::rebuild::tally::Counts;
-use crate::store::{DatabaseError, EventStore, TokenRange};
+use crate::store::{DatabaseError, EventStore, TokenRange, prepare_repeatable};
 use crate::time::now_micros;
 
 /// An unfinished rebuild, as stored.
@@ -60,13 +59,8 @@ impl StoredProgress {
         projection: &str,
     ) -> Result<Self, DatabaseError> {
         let (session, keyspace) = (store.session(), store.keyspace());
-        let prepare = async |cql: String| {
-            let mut statement = session.prepare(cql).await?;
-            statement.set_consistency(Consistency::LocalQuorum);
-            // Each writes what it wrote before, or something newer.
-            statement.set_is_idempotent(true);
-            Ok::<_, DatabaseError>(statement)
-        };
+        // Each writes what it wrote before, or something newer.
+        let prepare = async |cql| prepare_repeatable(session, cql, None).await;
         Ok(Self {
             store: store.clone(),
             projection: projection.to_owned(),
