@@ -2,16 +2,11 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::future::RemoteHandle;
 use parking_lot::{Mutex, RwLock};
 use scylla::client::session::Session;
-use scylla_cdc::cdc_types::{GenerationTimestamp, StreamID};
-use scylla_cdc::checkpoints::{CDCCheckpointSaver, Checkpoint};
 use scylla_cdc::consumer::{CDCRow, Consumer, ConsumerFactory};
-use scylla_cdc::log_reader::{CDCLogReader, CDCLogReaderBuilder};
 
 use crate::change::assemble::{Images, changes, micros_of};
 use crate::change::error::ChangeError;
@@ -21,11 +16,7 @@ use crate::change::log_row::{LogRow, has_changed};
 use crate::change::settings::ChangeSettings;
 use crate::change::status::Counters;
 use crate::change::table::Table;
-use crate::consumer::{Found, Millis, Progress, StreamId, Ticket};
-
-/// How often scylla-cdc tells where its streams are. In memory only: what is stored, and
-/// when, is the run's matter.
-const POSITION_INTERVAL: Duration = Duration::from_millis(100);
+use crate::consumer::{Found, LogOf, LogReader, Millis, Pace, Progress, StreamId, Ticket};
 
 /// What a table's rows go through on their way from the log to the lanes.
 pub(crate) struct Intake {
@@ -105,44 +96,27 @@ struct Write {
     ticket: Ticket,
 }
 
-/// The running reader. Dropping it ends it.
-pub(crate) struct Reader {
-    _reader: CDCLogReader,
-    /// Ends with an error, or never.
-    pub(crate) finished: RemoteHandle<anyhow::Result<()>>,
-}
-
-impl Reader {
-    pub(crate) async fn start(
-        intake: Arc<Intake>,
-        found: Found,
-        settings: &ChangeSettings,
-    ) -> Result<Self, ChangeError> {
-        let start = Duration::from_millis(found.oldest().max(0).unsigned_abs());
-        let saver = Positions { progress: Arc::clone(&intake.progress), found };
-        let table = Arc::clone(&intake.table.read());
-        let built = CDCLogReaderBuilder::new()
-            .session(Arc::clone(&intake.session))
-            .keyspace(&table.keyspace)
-            .table_name(&table.name)
-            .start_timestamp(start)
-            .window_size(settings.window)
-            .safety_interval(settings.safety_interval)
-            .sleep_interval(settings.sleep_interval)
-            .should_load_progress(true)
-            .should_save_progress(true)
-            .pause_between_saves(POSITION_INTERVAL)
-            .checkpoint_saver(Arc::new(saver))
-            .consumer_factory(Arc::new(Factory(Arc::clone(&intake))))
-            .build()
-            .await;
-        let (reader, finished) = built.map_err(|e| ChangeError::Reader {
+/// Starts the reader where the checkpoints say.
+pub(crate) async fn start_reader(
+    intake: &Arc<Intake>,
+    found: Found,
+    settings: &ChangeSettings,
+) -> Result<LogReader, ChangeError> {
+    let table = Arc::clone(&intake.table.read());
+    let log = LogOf { session: &intake.session, keyspace: &table.keyspace, table: &table.name };
+    let pace = Pace {
+        window: settings.window,
+        safety_interval: settings.safety_interval,
+        sleep_interval: settings.sleep_interval,
+    };
+    let consumers = Arc::new(Factory(Arc::clone(intake)));
+    LogReader::start(log, pace, found.oldest(), &intake.progress, found, consumers).await.map_err(
+        |reason| ChangeError::Reader {
             subscription: intake.subscription.clone(),
             table: table.label.to_string(),
-            reason: format!("{e:#}"),
-        })?;
-        Ok(Self { _reader: reader, finished })
-    }
+            reason,
+        },
+    )
 }
 
 struct Factory(Arc<Intake>);
@@ -197,40 +171,4 @@ impl Consumer for RowConsumer {
             text
         })
     }
-}
-
-/// Takes scylla-cdc's positions into [`Progress`] and gives it those that were stored.
-struct Positions {
-    progress: Arc<Progress>,
-    found: Found,
-}
-
-#[async_trait]
-impl CDCCheckpointSaver for Positions {
-    async fn save_checkpoint(&self, checkpoint: &Checkpoint) -> anyhow::Result<()> {
-        let position = Millis::try_from(checkpoint.timestamp.as_millis())?;
-        self.progress.advance(stream_id(&checkpoint.stream_id)?, position);
-        Ok(())
-    }
-
-    async fn save_new_generation(&self, generation: &GenerationTimestamp) -> anyhow::Result<()> {
-        self.progress.begin_generation(generation.to_string().parse()?);
-        Ok(())
-    }
-
-    async fn load_last_generation(&self) -> anyhow::Result<Option<GenerationTimestamp>> {
-        // The start timestamp says where to begin, the older of two generations included.
-        Ok(None)
-    }
-
-    async fn load_last_checkpoint(&self, stream: &StreamID) -> anyhow::Result<Option<Duration>> {
-        let stream = stream_id(stream)?;
-        let position = self.found.position(stream);
-        self.progress.begin_stream(stream, position);
-        Ok(Some(Duration::from_millis(position.max(0).unsigned_abs())))
-    }
-}
-
-fn stream_id(id: &StreamID) -> anyhow::Result<StreamId> {
-    Ok(StreamId::from_str_radix(&id.to_string(), 16)?)
 }

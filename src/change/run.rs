@@ -15,11 +15,11 @@ use crate::change::error::ChangeError;
 use crate::change::event::Operation;
 use crate::change::handler::ChangeHandler;
 use crate::change::lanes::{Filter, LaneContext, Lanes};
-use crate::change::reader::{Intake, Reader};
+use crate::change::reader::{Intake, start_reader};
 use crate::change::settings::{ChangeSettings, OnLoss};
 use crate::change::status::Counters;
 use crate::change::table::{Preimage, Table};
-use crate::consumer::{Checkpoints, Found, Lease, LogStreams, Millis, Progress, Slice};
+use crate::consumer::{Checkpoints, Found, Lease, LogReader, LogStreams, Millis, Progress, Slice};
 use crate::store::{DatabaseError, EventStore, is_transient};
 use crate::time::now_micros;
 
@@ -45,7 +45,7 @@ pub(crate) struct SubscriptionContext {
 struct Followed {
     checkpoints: Checkpoints,
     intake: Arc<Intake>,
-    reader: Reader,
+    reader: LogReader,
 }
 
 impl SubscriptionContext {
@@ -204,7 +204,7 @@ impl SubscriptionContext {
             lanes: lanes.clone(),
             failure: Mutex::new(None),
         });
-        let reader = Reader::start(Arc::clone(&intake), found, &self.settings).await?;
+        let reader = start_reader(&intake, found, &self.settings).await?;
         Ok(Followed { checkpoints, intake, reader })
     }
 

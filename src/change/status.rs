@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::consumer::GroupState;
-use crate::time::now_micros;
+use crate::time::since_micros;
 
 /// A subscription's figures since it was started in this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Counters {
             skipped: read(&self.skipped),
             in_flight,
             watermark,
-            lag: watermark.map(|w| Duration::from_micros((now_micros() - w).max(0).unsigned_abs())),
+            lag: watermark.map(since_micros),
         }
     }
 }

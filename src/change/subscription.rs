@@ -20,8 +20,8 @@ use crate::change::lease::Standby;
 use crate::change::run::SubscriptionContext;
 use crate::change::settings::ChangeSettings;
 use crate::change::status::SubscriptionStatus;
-use crate::consumer::GroupState;
-use crate::store::{Backoff, EventStore};
+use crate::consumer::{GroupState, Restarts};
+use crate::store::EventStore;
 
 /// The entry to change subscriptions; see [`ChangeSubscription::builder`].
 #[derive(Debug)]
@@ -242,9 +242,7 @@ async fn supervise(
     mut standby: Standby,
     stop: CancellationToken,
 ) -> Result<(), ChangeError> {
-    const QUIET: Duration = Duration::from_secs(60);
-    let new_backoff = || Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
-    let mut backoff = new_backoff();
+    let mut restarts = Restarts::new();
     loop {
         let Some(lease) = standby.lease(&context, &stop).await else {
             context.counters.set_state(GroupState::Stopped);
@@ -280,14 +278,12 @@ async fn supervise(
             context.counters.set_state(GroupState::Halted { reason: error.to_string() });
             return Err(error);
         }
-        if began.elapsed() > QUIET {
-            backoff = new_backoff();
-        }
+        let pause = restarts.delay_after(began.elapsed());
         tracing::warn!(
             subscription = %context.name, %error, "the subscription begins again at its checkpoint"
         );
         context.counters.set_state(GroupState::Restarting { reason: error.to_string() });
-        if timeout(backoff.delay(), stop.cancelled()).await.is_ok() {
+        if timeout(pause, stop.cancelled()).await.is_ok() {
             context.counters.set_state(GroupState::Stopped);
             return Ok(());
         }

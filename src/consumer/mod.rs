@@ -27,6 +27,7 @@ mod lane_requests;
 mod lanes;
 mod lease;
 mod log_query;
+mod log_reader;
 mod log_row;
 mod log_streams;
 mod members;
@@ -35,6 +36,7 @@ mod once_table;
 mod progress;
 mod replay;
 mod replay_table;
+mod restarts;
 mod run;
 mod run_replay;
 mod sequencer;
@@ -68,7 +70,11 @@ pub(crate) use group::host;
 pub(crate) use lease::{Lease, LeaseTable, Watched, check_ttl};
 #[cfg(feature = "cli")]
 pub(crate) use log_query::STREAMS_PER_QUERY;
+pub(crate) use log_reader::{LogOf, LogReader, Pace};
 pub(crate) use log_streams::LogStreams;
 pub(crate) use progress::{Millis, Progress, StreamId, Ticket};
+pub(crate) use restarts::Restarts;
+#[cfg(feature = "cli")]
+pub(crate) use run::LOG_TTL;
 #[cfg(feature = "cli")]
 pub(crate) use tail::Tail;

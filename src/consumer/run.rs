@@ -20,18 +20,19 @@ use crate::consumer::join::Follower;
 use crate::consumer::lane_context::{LaneContext, Observer};
 use crate::consumer::lanes::Lanes;
 use crate::consumer::lease::Lease;
+use crate::consumer::log_reader::LogReader;
 use crate::consumer::log_streams::LogStreams;
 use crate::consumer::progress::{Millis, Progress};
 use crate::consumer::sequencer::Sequencer;
 use crate::consumer::settings::{GroupSettings, StartFrom, millis};
 use crate::consumer::slice::Slice;
 use crate::consumer::status::{Counters, GroupState};
-use crate::consumer::sweep::Sweep;
+use crate::consumer::sweep::start_sweep;
 use crate::store::{DatabaseError, EventStore, is_transient};
 use crate::time::now_micros;
 
 /// The CDC log keeps its rows this long (`ttl` of the outbox's `cdc` option).
-const LOG_TTL: Duration = Duration::from_secs(86_400);
+pub(crate) const LOG_TTL: Duration = Duration::from_secs(86_400);
 
 /// What is so close to the log's end may be gone before it is read.
 const TTL_MARGIN: Duration = Duration::from_secs(600);
@@ -129,7 +130,7 @@ impl GroupContext {
             lanes,
             oldest,
         ));
-        let mut sweep = Sweep::start(Arc::clone(&intake), found, start, &self.settings).await?;
+        let mut sweep = start_sweep(&intake, found, start, &self.settings).await?;
         let follower = self.settings.tail.clone().map(|tail| {
             let follower = Follower::new(Arc::clone(&intake), self.settings.clone(), tail);
             AbortOnDropHandle::new(tokio::spawn(follower.run()))
@@ -222,7 +223,7 @@ impl GroupContext {
         stop: &CancellationToken,
         checkpoints: &Checkpoints,
         intake: &Intake,
-        sweep: &mut Sweep,
+        sweep: &mut LogReader,
         tasks: &mut JoinSet<Result<(), GroupError>>,
     ) -> Result<(), GroupError> {
         let fence = self.fence();

@@ -176,9 +176,7 @@ impl Counters {
             parked: self.parked.lock().count(),
             in_flight,
             watermark,
-            lag: watermark.map(|w| {
-                Duration::from_micros((crate::time::now_micros() - w).max(0).unsigned_abs())
-            }),
+            lag: watermark.map(crate::time::since_micros),
         }
     }
 }

@@ -19,12 +19,13 @@ use crate::consumer::lane_context::Observer;
 use crate::consumer::lease::{Lease, LeaseRow, LeaseTable, Watched};
 use crate::consumer::members::{Member, MemberTable, share};
 use crate::consumer::progress::Progress;
+use crate::consumer::restarts::Restarts;
 use crate::consumer::run::GroupContext;
 use crate::consumer::settings::GroupSettings;
 use crate::consumer::slice::Slice;
 use crate::consumer::status::{Counters, GroupState};
 use crate::consumer::status_table::StatusTable;
-use crate::store::{Backoff, DatabaseError, EventStore};
+use crate::store::{DatabaseError, EventStore};
 
 /// How often a runner looks what is wanted of its group and who else is up: what a pause,
 /// or a slice that was given back, waits for.
@@ -378,9 +379,7 @@ async fn attempts(
     lease: &Lease,
     stop: &CancellationToken,
 ) -> Result<(), GroupError> {
-    const QUIET: Duration = Duration::from_secs(60);
-    let new_backoff = || Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
-    let mut backoff = new_backoff();
+    let mut restarts = Restarts::new();
     loop {
         context.counters.set_state(GroupState::Running);
         let began = Instant::now();
@@ -391,12 +390,10 @@ async fn attempts(
         if error.is_final() || stop.is_cancelled() {
             return Err(error);
         }
-        if began.elapsed() > QUIET {
-            backoff = new_backoff();
-        }
+        let pause = restarts.delay_after(began.elapsed());
         tracing::warn!(group = %context.name, %slice, %error, "begins again at its checkpoint");
         context.counters.set_state(GroupState::Restarting { reason: error.to_string() });
-        let pause = timeout(backoff.delay(), stop.cancelled());
+        let pause = timeout(pause, stop.cancelled());
         tokio::select! {
             stopped = pause => if stopped.is_ok() { return Ok(()) },
             () = lease.fence.lost() => {

@@ -5,12 +5,9 @@ use std::time::Duration;
 use super::finding::Finding;
 use crate::cli::output::span;
 use crate::cli::service::Service;
-use crate::consumer::{GroupControl, SliceProgress};
+use crate::consumer::{GroupControl, LOG_TTL, SliceProgress};
 use crate::store::EventStore;
 use crate::time::now_micros;
-
-/// `cdc` option `ttl` of the outbox (cql/0001_write_side.cql).
-const LOG_TTL: Duration = Duration::from_secs(86_400);
 
 pub(super) async fn groups(store: &EventStore, service: &Service) -> Vec<Finding> {
     let control = match GroupControl::connect(store).await {
