@@ -8,13 +8,15 @@ use rand::rngs::StdRng;
 use scylla::client::session::Session;
 use scylla::errors::ExecutionError;
 
+use crate::support::{control, error_of, fault, make_trouble, pick};
+
 /// What goes wrong all the time: rows of the log that are late, and doubled; appends that
 /// are visible in part.
 pub async fn steady(session: &Session, keyspace: &str, late: Duration, seed: u64) {
     let table = format!("{keyspace}.outbox_messages");
     for (n, part) in [10, 3, 1].into_iter().enumerate() {
         let delay = late.as_millis() / part;
-        ask(
+        make_trouble(
             session,
             &format!(
                 "INSERT INTO devdb.faults (name, action, delay_ms, operation, table_name, \
@@ -25,7 +27,7 @@ pub async fn steady(session: &Session, keyspace: &str, late: Duration, seed: u64
         .await;
     }
     for part in ["first", "last"] {
-        ask(
+        make_trouble(
             session,
             &format!(
                 "INSERT INTO devdb.faults (name, action, delay_ms, error, part, operation, \
@@ -35,7 +37,7 @@ pub async fn steady(session: &Session, keyspace: &str, late: Duration, seed: u64
         )
         .await;
     }
-    ask(
+    make_trouble(
         session,
         &format!(
             "INSERT INTO devdb.faults (name, action, operation, table_name, probability, seed) \
@@ -45,20 +47,12 @@ pub async fn steady(session: &Session, keyspace: &str, late: Duration, seed: u64
     .await;
 }
 
-/// A request of ours may be hit by the trouble that it makes; but it makes sense.
-async fn ask(session: &Session, cql: &str) {
-    if let Err(error) = session.query_unpaged(cql, ()).await {
-        let text = error.to_string();
-        assert!(!text.contains("nvalid"), "{cql}: {text}");
-    }
-}
-
 /// Does something bad now and then, for ever.
 pub async fn trouble(session: &Session, keyspace: &str, mut random: StdRng) {
     let mut n = 0_u32;
     loop {
         n += 1;
-        ask(session, &one(&mut random, keyspace, n)).await;
+        make_trouble(session, &one(&mut random, keyspace, n)).await;
         tokio::time::sleep(Duration::from_millis(random.random_range(50..300))).await;
     }
 }
@@ -73,34 +67,6 @@ pub async fn hits(session: &Session) -> Result<BTreeMap<String, i64>, ExecutionE
         *hits.entry(action).or_default() += n;
     }
     Ok(hits)
-}
-
-/// Ends all faults, and gives the node the right time.
-pub async fn peace(session: &Session) {
-    for cql in [
-        "TRUNCATE devdb.faults",
-        "INSERT INTO devdb.control (command, milliseconds) VALUES ('clock_offset', 0)",
-    ] {
-        let mut result = session.query_unpaged(cql, ()).await;
-        for _ in 0..40 {
-            if result.is_ok() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            result = session.query_unpaged(cql, ()).await;
-        }
-        result.unwrap();
-    }
-}
-
-fn pick<'t>(random: &mut StdRng, of: &[&'t str]) -> &'t str {
-    of[random.random_range(0..of.len())]
-}
-
-fn control(command: &str, milliseconds: i64) -> String {
-    format!(
-        "INSERT INTO devdb.control (command, milliseconds) VALUES ('{command}', {milliseconds})"
-    )
 }
 
 fn one(random: &mut StdRng, keyspace: &str, n: u32) -> String {
@@ -156,14 +122,7 @@ fn one(random: &mut StdRng, keyspace: &str, n: u32) -> String {
         ("skip", random.random_range(0..4).to_string()),
         ("times", times.to_string()),
     ];
-    let error = match (operation, action) {
-        ("read", _) => pick(random, &["overloaded", "unavailable", "read_timeout", "server_error"]),
-        // `Overloaded` and `Unavailable` promise that nothing was done.
-        (_, "fail_before") => {
-            pick(random, &["overloaded", "unavailable", "write_timeout", "server_error"])
-        }
-        _ => "write_timeout",
-    };
+    let error = error_of(random, operation, action);
     match action {
         "delay" => columns.push(("delay_ms", random.random_range(50..900).to_string())),
         "short_page" => columns.push(("rows", random.random_range(0..3).to_string())),
@@ -175,6 +134,5 @@ fn one(random: &mut StdRng, keyspace: &str, n: u32) -> String {
         "fail_before" | "fail_after" => columns.push(("error", format!("'{error}'"))),
         _ => {}
     }
-    let (names, values): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
-    format!("INSERT INTO devdb.faults ({}) VALUES ({})", names.join(", "), values.join(", "))
+    fault(columns)
 }

@@ -32,7 +32,7 @@ use scylla::client::session_builder::SessionBuilder;
 use tokio::process::Child;
 
 use crate::projection::model::TABLES;
-use crate::support::{TestDb, again, start_node};
+use crate::support::{TestDb, again, peace, start_node};
 use runner::{Orders, SLOW};
 
 const RUNNERS: usize = 3;
@@ -211,7 +211,7 @@ async fn every_group_handles_every_event_in_order_whatever_goes_wrong() {
     let mut hits = BTreeMap::new();
     if node.is_some() {
         hits = patiently("the faults", || faults::hits(&troubling)).await;
-        faults::peace(&troubling).await;
+        peace(&troubling, Duration::from_secs(2)).await;
     }
     let control = patiently("a control", || GroupControl::connect(&store)).await;
     patiently("to resume", || control.resume(SLOW)).await;

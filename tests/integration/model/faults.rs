@@ -6,55 +6,22 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use scylla::client::session::Session;
 
+use crate::support::{control, error_of, fault, make_trouble, pick};
+
 /// Does something bad now and then, for ever.
 pub async fn trouble(session: &Session, keyspace: &str, mut random: StdRng) {
     let mut n = 0_u32;
     loop {
         n += 1;
-        // A request of ours may be hit by the trouble that it makes; but it makes sense.
-        if let Err(error) = session.query_unpaged(one(&mut random, keyspace, n), ()).await {
-            let text = error.to_string();
-            assert!(!text.contains("nvalid"), "{text}");
-        }
+        make_trouble(session, &one(&mut random, keyspace, n)).await;
         tokio::time::sleep(Duration::from_millis(random.random_range(5..60))).await;
     }
 }
 
-/// Ends all faults, and gives the node the right time.
-pub async fn peace(session: &Session) {
-    for cql in [
-        "TRUNCATE devdb.faults",
-        "INSERT INTO devdb.control (command, milliseconds) VALUES ('clock_offset', 0)",
-    ] {
-        let mut result = session.query_unpaged(cql, ()).await;
-        for _ in 0..20 {
-            if result.is_ok() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            result = session.query_unpaged(cql, ()).await;
-        }
-        result.unwrap();
-    }
-}
-
-fn pick<'t>(random: &mut StdRng, of: &[&'t str]) -> &'t str {
-    of[random.random_range(0..of.len())]
-}
-
 fn one(random: &mut StdRng, keyspace: &str, n: u32) -> String {
     match random.random_range(0..100) {
-        0..3 => {
-            let offset = random.random_range(-4000..=4000);
-            return format!(
-                "INSERT INTO devdb.control (command, milliseconds) VALUES ('clock_offset', {offset})"
-            );
-        }
-        3..5 => {
-            return "INSERT INTO devdb.control (command, milliseconds) \
-                    VALUES ('new_generation', 200)"
-                .to_owned();
-        }
+        0..3 => return control("clock_offset", random.random_range(-4000..=4000)),
+        3..5 => return control("new_generation", 200),
         5..6 => return "INSERT INTO devdb.control (command) VALUES ('forget_prepared')".to_owned(),
         _ => {}
     }
@@ -77,14 +44,7 @@ fn one(random: &mut StdRng, keyspace: &str, n: u32) -> String {
         return "SELECT name FROM devdb.faults".to_owned();
     }
     let times = if dropped { 1 } else { random.random_range(1..4) };
-    let error = match (operation, action) {
-        ("read", _) => pick(random, &["overloaded", "unavailable", "read_timeout", "server_error"]),
-        // `Overloaded` and `Unavailable` promise that nothing was done.
-        (_, "fail_before") => {
-            pick(random, &["overloaded", "unavailable", "write_timeout", "server_error"])
-        }
-        _ => "write_timeout",
-    };
+    let error = error_of(random, operation, action);
     let table = match operation {
         "lwt" => format!("{keyspace}.aggregate_heads"),
         "batch" => format!("{keyspace}.outbox_messages"),
@@ -114,6 +74,5 @@ fn one(random: &mut StdRng, keyspace: &str, n: u32) -> String {
         }
         _ => {}
     }
-    let (names, values): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
-    format!("INSERT INTO devdb.faults ({}) VALUES ({})", names.join(", "), values.join(", "))
+    fault(columns)
 }

@@ -19,7 +19,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use scylla::client::session_builder::SessionBuilder;
 
-use crate::support::{Account, AccountCommand, again, start_node};
+use crate::support::{Account, AccountCommand, again, peace, start_node};
 use writer::Orders;
 
 /// Enough for a run of the suite; CI asks for more.
@@ -130,7 +130,7 @@ async fn nothing_is_lost_or_doubled_whatever_goes_wrong() {
             _ = all => {}
             () = trouble => {}
         }
-        faults::peace(&session).await;
+        peace(&session, Duration::from_secs(1)).await;
     } else {
         all.await;
     }

@@ -2,6 +2,7 @@
 
 mod account;
 mod database;
+mod faults;
 mod feed;
 mod kafka;
 mod node;
@@ -11,6 +12,7 @@ mod wait;
 
 pub use account::{Account, AccountCommand, AccountEvent};
 pub use database::TestDb;
+pub use faults::{control, error_of, fault, make_trouble, peace, pick};
 pub use feed::{feed, histories};
 pub use kafka::{TestKafka, assert_in_order, independent_broker};
 pub use node::{again, start_node};
