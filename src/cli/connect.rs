@@ -8,8 +8,8 @@ use scylla::client::session_builder::SessionBuilder;
 use crate::cli::error::CommandLineError;
 use crate::cli::service::Service;
 use crate::cli::settings::Settings;
-use crate::schema::{Difference, SchemaError};
-use crate::store::{EventStore, StoreError};
+use crate::schema::Difference;
+use crate::store::EventStore;
 
 /// A session with the configured nodes.
 pub(crate) async fn connect(settings: &Settings) -> Result<Arc<Session>, CommandLineError> {
@@ -32,10 +32,21 @@ pub(crate) async fn open(
     settings: &Settings,
     session: Arc<Session>,
 ) -> Result<EventStore, CommandLineError> {
+    open_but_for(service, settings, session, |_| false).await
+}
+
+async fn open_but_for(
+    service: &Service,
+    settings: &Settings,
+    session: Arc<Session>,
+    accepted: impl Fn(&Difference) -> bool,
+) -> Result<EventStore, CommandLineError> {
     let keyspace = settings.text("keyspace");
-    let differences = service.schema(keyspace).verify(&session).await?;
+    let mut differences = service.schema(keyspace).verify(&session).await?;
+    differences.retain(|difference| !accepted(difference));
     if !differences.is_empty() {
-        return Err(not_ready(keyspace.to_owned(), differences));
+        let keyspace = keyspace.to_owned();
+        return Err(CommandLineError::NotReady { keyspace, differences });
     }
     let store = EventStore::connect(session, keyspace).await?;
     Ok(store.with_upcasters(Arc::clone(&service.upcasters)))
@@ -48,12 +59,7 @@ pub(crate) async fn store(
     settings: &Settings,
 ) -> Result<EventStore, CommandLineError> {
     let session = connect(settings).await?;
-    let store = match EventStore::connect(session, settings.text("keyspace")).await {
-        Err(StoreError::Schema(SchemaError::Different { keyspace, differences })) => {
-            return Err(not_ready(keyspace, differences));
-        }
-        opened => opened?,
-    };
+    let store = EventStore::connect(session, settings.text("keyspace")).await?;
     Ok(store.with_upcasters(Arc::clone(&service.upcasters)))
 }
 
@@ -66,6 +72,14 @@ pub(crate) async fn store_with_tables(
     open(service, settings, session).await
 }
 
-fn not_ready(keyspace: String, differences: Vec<Difference>) -> CommandLineError {
-    CommandLineError::NotReady { keyspace, differences, command: "projection-runner" }
+/// As [`store_with_tables`], for a command that makes this projection's tables anew: that a
+/// version in use is outdated is what it sets right.
+pub(crate) async fn store_to_rebuild(
+    service: &Service,
+    settings: &Settings,
+    name: &str,
+) -> Result<EventStore, CommandLineError> {
+    let session = connect(settings).await?;
+    let outdated = |difference: &Difference| matches!(difference, Difference::VersionOutdated { projection, .. } if projection == name);
+    open_but_for(service, settings, session, outdated).await
 }

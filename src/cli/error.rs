@@ -36,20 +36,19 @@ pub enum CommandLineError {
     },
     /// The keyspace lacks tables, or has older ones.
     #[error(
-        "keyspace {keyspace} is not ready: {}; apply the schema: {command} schema apply",
-        differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        "keyspace {keyspace} is not ready: {}{}",
+        differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        remedy(differences)
     )]
     NotReady {
         /// Which.
         keyspace: String,
         /// What is missing or different.
         differences: Vec<Difference>,
-        /// The command that applies it.
-        command: &'static str,
     },
     /// The schema cannot be applied or looked at.
     #[error(transparent)]
-    Schema(#[from] SchemaError),
+    Schema(SchemaError),
     /// The event store.
     #[error(transparent)]
     Store(Box<StoreError>),
@@ -104,9 +103,23 @@ impl CommandLineError {
     }
 }
 
+impl From<SchemaError> for CommandLineError {
+    fn from(error: SchemaError) -> Self {
+        match error {
+            SchemaError::Different { keyspace, differences } => {
+                Self::NotReady { keyspace, differences }
+            }
+            error => Self::Schema(error),
+        }
+    }
+}
+
 impl From<StoreError> for CommandLineError {
     fn from(error: StoreError) -> Self {
-        Self::Store(Box::new(error))
+        match error {
+            StoreError::Schema(error @ SchemaError::Different { .. }) => error.into(),
+            error => Self::Store(Box::new(error)),
+        }
     }
 }
 
@@ -119,6 +132,13 @@ impl From<GroupError> for CommandLineError {
 impl From<RebuildError> for CommandLineError {
     fn from(error: RebuildError) -> Self {
         Self::Rebuild(Box::new(error))
+    }
+}
+
+fn remedy(differences: &[Difference]) -> String {
+    match Difference::remedies(differences).join(", then ") {
+        none if none.is_empty() => none,
+        commands => format!("; to set it right: {commands}"),
     }
 }
 

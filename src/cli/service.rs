@@ -207,9 +207,16 @@ impl Service {
 
     /// The service's schema in this keyspace.
     pub fn schema(&self, keyspace: &str) -> Schema {
-        self.migrations
+        let schema = self
+            .migrations
             .iter()
-            .fold(Schema::new(keyspace), |schema, (name, list)| schema.migrations(name, list))
+            .fold(Schema::new(keyspace), |schema, (name, list)| schema.migrations(name, list));
+        self.groups.iter().fold(schema, |schema, group| match &group.kind {
+            GroupKind::Projection(projection) => {
+                schema.read_model(projection.name(), projection.tables())
+            }
+            GroupKind::Handler { .. } => schema,
+        })
     }
 
     /// The groups of these names, or all for none.

@@ -6,7 +6,6 @@
 //! acting on it, so that who changes it knows when all have noticed.
 
 mod cache;
-mod definition;
 mod model;
 mod versions;
 
@@ -14,5 +13,4 @@ pub use model::{ReadModel, ReadModelError};
 pub use versions::table_name;
 
 pub(crate) use cache::{NOTICED_AFTER, VersionCache};
-pub(crate) use definition::{Column, DefinitionError, columns, create_table, quoted};
 pub(crate) use versions::{VersionRows, Versions};

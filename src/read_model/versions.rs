@@ -9,13 +9,14 @@ use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency};
 use scylla::value::CqlTimestamp;
 
+use crate::schema::versioned;
 use crate::store::{Backoff, DatabaseError, EventStore, is_transient};
 use crate::time::now_micros;
 
 /// The table that holds `table` in this version: `table` itself in version 1, as the
 /// migrations define it, `table__v2` and so on in later ones.
 pub fn table_name(table: &str, version: i32) -> Cow<'_, str> {
-    if version <= 1 { Cow::Borrowed(table) } else { Cow::Owned(format!("{table}__v{version}")) }
+    versioned(table, version)
 }
 
 /// A projection's versions.

@@ -59,6 +59,44 @@ pub enum Difference {
         /// As deployed.
         deployed: String,
     },
+    /// A version of a read model that is in use has a key or a column that the table which
+    /// the migrations define has otherwise: nothing but a rebuild makes it level.
+    VersionOutdated {
+        /// Whose read model.
+        projection: String,
+        /// The version's table.
+        table: String,
+        /// What of it: a column, `primary key`.
+        what: String,
+        /// As the migrations define it.
+        expected: String,
+        /// As deployed.
+        deployed: String,
+    },
+}
+
+impl Difference {
+    /// What makes it level; `None`: the message says it.
+    fn remedy(&self) -> Option<String> {
+        match self {
+            Difference::MigrationEdited { .. } => None,
+            Difference::VersionOutdated { projection, .. } => {
+                Some(format!("rebuild-projection {projection}"))
+            }
+            _ => Some("projection-runner schema apply".to_owned()),
+        }
+    }
+
+    /// What makes these level: commands, each once, in order.
+    pub fn remedies(differences: &[Self]) -> Vec<String> {
+        let mut commands: Vec<String> = Vec::new();
+        for command in differences.iter().filter_map(Self::remedy) {
+            if !commands.contains(&command) {
+                commands.push(command);
+            }
+        }
+        commands
+    }
 }
 
 impl fmt::Display for Difference {
@@ -82,6 +120,11 @@ impl fmt::Display for Difference {
             Difference::Changed { table, what, expected, deployed } => {
                 write!(f, "{table}: {what} is {deployed}, expected {expected}")
             }
+            Difference::VersionOutdated { projection, table, what, expected, deployed } => write!(
+                f,
+                "{table}, a version of read model {projection}: {what} is {deployed}, expected \
+                 {expected}: it was made before that was changed and has to be rebuilt"
+            ),
         }
     }
 }

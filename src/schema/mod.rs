@@ -2,12 +2,15 @@
 //! is deployed.
 
 mod cql;
+mod definition;
 mod deployed;
 mod expected;
 mod migration;
 #[allow(clippy::module_inception)]
 mod schema;
+mod versions;
 
+pub(crate) use definition::{Column, DefinitionError, columns, create_table, quoted, versioned};
 pub use deployed::Difference;
 pub(crate) use deployed::decode_map;
 pub use migration::Migration;

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use scylla::client::session::Session;
-use scylla::errors::{ExecutionError, IntoRowsResultError, RowsError};
+use scylla::errors::{ExecutionError, IntoRowsResultError, MaybeFirstRowError, RowsError};
 use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
 use super::deployed::{self, Difference};
 use super::migration::{MESSINA, Migration, OWN};
+use super::versions::{self, ReadModelTables};
 use super::{cql, expected};
 
 const MIGRATIONS_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (\
@@ -25,6 +26,7 @@ pub struct Schema {
     keyspace: String,
     replication_factor: u32,
     components: Vec<(String, Vec<Migration>)>,
+    read_models: Vec<ReadModelTables>,
 }
 
 /// What [`Schema::apply`] did.
@@ -34,6 +36,8 @@ pub struct Applied {
     pub migrations: Vec<(String, i32, String)>,
     /// How many had been applied before.
     pub already: usize,
+    /// What versions of read models got to be level with the tables they were made like.
+    pub levelled: Vec<String>,
 }
 
 /// Why the schema could not be applied or looked at.
@@ -58,15 +62,22 @@ pub enum SchemaError {
     },
     /// What is deployed is not what the migrations define.
     #[error(
-        "the schema of keyspace {keyspace} is not as expected:\n{}\n\
-         apply the migrations (`Schema::apply`, or the command line's `schema apply`)",
-        .differences.iter().map(|d| format!("  - {d}")).collect::<Vec<_>>().join("\n")
+        "the schema of keyspace {keyspace} is not as expected:\n{}{}",
+        .differences.iter().map(|d| format!("  - {d}\n")).collect::<String>(), advice(.differences)
     )]
     Different {
         /// The keyspace.
         keyspace: String,
         /// All differences.
         differences: Vec<Difference>,
+    },
+    /// A version of a read model's table cannot be made.
+    #[error("{table}, a version of a read model's table that is in use, cannot be made: {reason}")]
+    Version {
+        /// Which.
+        table: String,
+        /// Why.
+        reason: String,
     },
     /// A migration's text changed after it had been applied.
     #[error("{0}")]
@@ -91,6 +102,12 @@ impl From<IntoRowsResultError> for SchemaError {
     }
 }
 
+impl From<MaybeFirstRowError> for SchemaError {
+    fn from(e: MaybeFirstRowError) -> Self {
+        Self::Answer(e.to_string())
+    }
+}
+
 impl From<RowsError> for SchemaError {
     fn from(e: RowsError) -> Self {
         Self::Answer(e.to_string())
@@ -110,6 +127,7 @@ impl Schema {
             keyspace: keyspace.into(),
             replication_factor: 1,
             components: vec![(MESSINA.to_owned(), OWN.to_vec())],
+            read_models: Vec::new(),
         }
     }
 
@@ -125,13 +143,25 @@ impl Schema {
         self
     }
 
+    /// Adds a projection's tables ([`Projection::name`], [`Projection::tables`]): versions of
+    /// them that were built beside and are in use get the columns and tables that migrations
+    /// add, and are compared with what the migrations define.
+    ///
+    /// [`Projection::name`]: crate::Projection::name
+    /// [`Projection::tables`]: crate::Projection::tables
+    pub fn read_model(mut self, projection: impl Into<String>, tables: &[&str]) -> Self {
+        let tables = tables.iter().map(|table| (*table).to_owned()).collect();
+        self.read_models.push(ReadModelTables { projection: projection.into(), tables });
+        self
+    }
+
     /// The keyspace's name.
     pub fn keyspace(&self) -> &str {
         &self.keyspace
     }
 
-    /// Creates the keyspace if needed and applies the migrations that are missing, in
-    /// order. Doing it twice, or from two processes at once, changes nothing.
+    /// Creates the keyspace if needed, applies the migrations that are missing, in order, and
+    /// brings versions of [read models](Schema::read_model) level with them. Doing it twice, or from two processes at once, changes nothing.
     ///
     /// # Errors
     /// [`SchemaError`]; what had been applied stays recorded, so a repeat goes on from there.
@@ -179,8 +209,8 @@ impl Schema {
                 migration.name.to_owned(),
             ));
         }
-        let differences = deployed::differences(session, &self.keyspace, &expected).await?;
-        self.refuse(differences)?;
+        applied.levelled = versions::level(session, &self.keyspace, &self.read_models).await?;
+        self.refuse(self.compare(session, &expected).await?)?;
         Ok(applied)
     }
 
@@ -213,7 +243,18 @@ impl Schema {
                 Some(_) => {}
             }
         }
-        differences.extend(deployed::differences(session, &self.keyspace, &expected).await?);
+        differences.extend(self.compare(session, &expected).await?);
+        Ok(differences)
+    }
+
+    async fn compare(
+        &self,
+        session: &Session,
+        expected: &BTreeMap<String, expected::ExpectedTable>,
+    ) -> Result<Vec<Difference>, SchemaError> {
+        let mut differences = deployed::differences(session, &self.keyspace, expected).await?;
+        let of_versions = versions::differences(session, &self.keyspace, &self.read_models);
+        differences.extend(of_versions.await?);
         Ok(differences)
     }
 
@@ -342,6 +383,15 @@ impl Schema {
         }
         Ok(recorded)
     }
+}
+
+/// What sets all of them right.
+fn advice(differences: &[Difference]) -> String {
+    let outdated = |d: &Difference| matches!(d, Difference::VersionOutdated { .. });
+    if differences.iter().all(outdated) {
+        return format!("rebuild: {}", Difference::remedies(differences).join(", "));
+    }
+    "apply the migrations (`Schema::apply`, or the command line's `schema apply`)".to_owned()
 }
 
 fn edited(component: &str, migration: &Migration) -> Difference {

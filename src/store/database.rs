@@ -5,6 +5,8 @@ use scylla::errors::{
     RequestAttemptError, RowsError, SingleRowError,
 };
 
+use crate::schema::SchemaError;
+
 /// What the driver reported.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -29,6 +31,15 @@ impl From<ExecutionError> for DatabaseError {
 impl From<PrepareError> for DatabaseError {
     fn from(e: PrepareError) -> Self {
         Self::Prepare(Box::new(e))
+    }
+}
+
+impl From<SchemaError> for DatabaseError {
+    fn from(error: SchemaError) -> Self {
+        match error {
+            SchemaError::Execution(e) => Self::Execution(e),
+            other => Self::Answer(other.to_string()),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::arguments::{Arguments, Command, RebuildArguments, Work};
 use super::report;
 use super::shown::Shown;
-use crate::cli::connect::store_with_tables;
+use crate::cli::connect::{store_to_rebuild, store_with_tables};
 use crate::cli::error::{CommandLineError, Outcome, exit};
 use crate::cli::output::{self, Output};
 use crate::cli::service::Service;
@@ -82,7 +82,11 @@ async fn rebuild(
     let work = &arguments.work;
     let projection = service.projection_named(name)?;
     let stop = stop_on_signals()?;
-    let store = store_with_tables(service, settings).await?;
+    let store = if arguments.mode == RebuildMode::Beside {
+        store_to_rebuild(service, settings, name).await?
+    } else {
+        store_with_tables(service, settings).await?
+    };
     let mut rebuild = Rebuild::new(store, projection)
         .mode(arguments.mode)
         .parallel(work.parallel.into())

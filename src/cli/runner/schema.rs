@@ -21,6 +21,9 @@ pub(super) async fn run(
             for (component, version, name) in &applied.migrations {
                 output::line(&format!("applied {component} {version:04} {name}"))?;
             }
+            for what in &applied.levelled {
+                output::line(what)?;
+            }
             output::line(&format!(
                 "keyspace {keyspace}: {} applied, {} had been",
                 applied.migrations.len(),

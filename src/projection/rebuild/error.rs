@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::AggregateId;
 use crate::consumer::{ControlError, GroupError};
 use crate::projection::ProjectionError;
-use crate::read_model::DefinitionError;
+use crate::schema::DefinitionError;
 use crate::store::{DatabaseError, StoreError};
 
 /// Where an event stands, and why it could not be handled.
@@ -136,7 +136,8 @@ impl From<DefinitionError> for RebuildError {
     fn from(error: DefinitionError) -> Self {
         match error {
             DefinitionError::Database(source) => {
-                Self::Database { what: "reading a table's definition".to_owned(), source }
+                let what = "reading a table's definition".to_owned();
+                Self::Database { what, source: source.into() }
             }
             error => Self::Definition(error.to_string()),
         }

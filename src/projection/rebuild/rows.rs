@@ -14,7 +14,8 @@ use scylla::value::CqlValue;
 
 use crate::projection::rebuild::batches::patiently;
 use crate::projection::rebuild::encode::EncodedRow;
-use crate::read_model::{Column, columns, quoted, table_name};
+use crate::read_model::table_name;
+use crate::schema::{Column, columns, quoted};
 use crate::store::{DatabaseError, EventStore, TokenRange, is_transient, prepare_repeatable};
 
 /// Rows per page.

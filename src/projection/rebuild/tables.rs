@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::projection::Projection;
 use crate::projection::rebuild::RebuildError;
-use crate::read_model::{Versions, create_table, table_name};
+use crate::read_model::{Versions, table_name};
+use crate::schema::create_table;
 use crate::store::{DatabaseError, EventStore};
 
 /// A projection's tables.

@@ -7,6 +7,7 @@ use scylla::cluster::metadata::Strategy;
 
 use super::finding::Finding;
 use crate::cli::service::Service;
+use crate::schema::Difference;
 use crate::store::DatabaseError;
 
 pub(super) async fn connection(session: &Session) -> Finding {
@@ -91,7 +92,9 @@ pub(super) async fn schema(session: &Session, service: &Service, keyspace: &str)
         }
         Ok(differences) => {
             let all: Vec<String> = differences.iter().map(ToString::to_string).collect();
-            Finding::problem(CHECK, all.join("; ")).advice("projection-runner schema apply")
+            let remedies = Difference::remedies(&differences);
+            let finding = Finding::problem(CHECK, all.join("; "));
+            if remedies.is_empty() { finding } else { finding.advice(remedies.join(", then ")) }
         }
     }
 }

@@ -1,11 +1,12 @@
 //! A deployed table's definition under another name.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use scylla::client::session::Session;
 
-use crate::schema::decode_map;
-use crate::store::DatabaseError;
+use super::SchemaError;
+use super::deployed::decode_map;
 
 /// ScyllaDB's limit on names of tables.
 /// <https://docs.scylladb.com/manual/stable/cql/ddl.html>
@@ -27,7 +28,13 @@ pub(crate) enum DefinitionError {
     #[error("{0:?} is longer than the {LONGEST_NAME} characters that a table's name may have")]
     TooLong(String),
     #[error(transparent)]
-    Database(#[from] DatabaseError),
+    Database(#[from] SchemaError),
+}
+
+/// The name of `table` in a version: its own in the first, `table__v2` and so on in later
+/// ones.
+pub(crate) fn versioned(table: &str, version: i32) -> Cow<'_, str> {
+    if version <= 1 { Cow::Borrowed(table) } else { Cow::Owned(format!("{table}__v{version}")) }
 }
 
 /// `CREATE TABLE target` as `table` is deployed: columns, keys, order and options. Without
@@ -66,16 +73,23 @@ async fn refuse_dependents(
     let views = "SELECT view_name, base_table_name FROM system_schema.views \
                  WHERE keyspace_name = ?";
     for (kind, cql) in [("index", indexes), ("materialized view", views)] {
-        let result = session.query_unpaged(cql, (keyspace,)).await.map_err(DatabaseError::from)?;
-        let result = result.into_rows_result().map_err(DatabaseError::from)?;
-        for row in result.rows::<(String, String)>().map_err(DatabaseError::from)? {
-            let (name, base) = row.map_err(DatabaseError::from)?;
+        for (name, base) in names(session, cql, keyspace).await? {
             if base == table {
                 return Err(DefinitionError::Dependent { table: base, kind, name });
             }
         }
     }
     Ok(())
+}
+
+async fn names(
+    session: &Session,
+    cql: &str,
+    keyspace: &str,
+) -> Result<Vec<(String, String)>, SchemaError> {
+    let rows = session.query_unpaged(cql, (keyspace,)).await?.into_rows_result()?;
+    let names = rows.rows::<(String, String)>()?.collect::<Result<_, _>>()?;
+    Ok(names)
 }
 
 /// A column of a deployed table.
@@ -90,12 +104,34 @@ pub(crate) struct Column {
     descending: bool,
 }
 
+impl Column {
+    pub(super) fn is_key(&self) -> bool {
+        self.rank < 2
+    }
+
+    /// What of it a table cannot change: type, kind, order.
+    pub(super) fn nature(&self) -> String {
+        let more = match self {
+            Self { is_static: true, .. } => " static",
+            Self { descending: true, .. } => " DESC",
+            _ => "",
+        };
+        format!("{}{more}", self.column_type)
+    }
+
+    /// As a definition has it.
+    pub(super) fn definition(&self) -> String {
+        let is_static = if self.is_static { " static" } else { "" };
+        format!("{} {}{is_static}", quoted(&self.name), self.column_type)
+    }
+}
+
 /// The table's columns, those of its key first, in their order.
 pub(crate) async fn columns(
     session: &Session,
     keyspace: &str,
     table: &str,
-) -> Result<Vec<Column>, DatabaseError> {
+) -> Result<Vec<Column>, SchemaError> {
     let rows = session
         .query_unpaged(
             "SELECT column_name, kind, position, type, clustering_order \
@@ -146,7 +182,7 @@ async fn options(
     keyspace: &str,
     table: &str,
     scratch: bool,
-) -> Result<Option<Vec<String>>, DatabaseError> {
+) -> Result<Option<Vec<String>>, SchemaError> {
     let row = session
         .query_unpaged(
             "SELECT bloom_filter_fp_chance, caching, comment, compaction, compression, \
@@ -204,13 +240,7 @@ async fn options(
 }
 
 fn statement(keyspace: &str, target: &str, columns: &[Column], options: &[String]) -> String {
-    let definitions: Vec<String> = columns
-        .iter()
-        .map(|c| {
-            let is_static = if c.is_static { " static" } else { "" };
-            format!("{} {}{is_static}", quoted(&c.name), c.column_type)
-        })
-        .collect();
+    let definitions: Vec<String> = columns.iter().map(Column::definition).collect();
     let names = |rank: u8| {
         let of_rank = columns.iter().filter(|c| c.rank == rank);
         of_rank.map(|c| quoted(&c.name)).collect::<Vec<_>>().join(", ")
