@@ -38,6 +38,21 @@
 //! | [`GROUP_LEASE_HELD`] | gauge | 1: the slice runs in this process |
 //! | [`GROUP_LEASES_LOST`] | counter | leases that lapsed or were taken, and were not given back |
 //! | [`GROUP_HALTED`] | gauge | label `group` alone; 1: the group has ended with an error and waits for someone |
+//!
+//! Of subscriptions to changes, each second, by the process that runs or last ran one; label
+//! `subscription`:
+//!
+//! | Metric | Kind | |
+//! |---|---|---|
+//! | [`SUBSCRIPTION_LAG_SECONDS`] | gauge | how far the watermark is behind now, never below the safety interval; 0 of one that runs elsewhere |
+//! | [`SUBSCRIPTION_IN_FLIGHT`] | gauge | changes read and not done |
+//! | [`SUBSCRIPTION_HANDLED`] | counter | changes handled |
+//! | [`SUBSCRIPTION_FILTERED`] | counter | changes that were not asked for, by operation or filter |
+//! | [`SUBSCRIPTION_RETRIES`] | counter | attempts that failed and were repeated |
+//! | [`SUBSCRIPTION_SKIPPED`] | counter | changes that were poison and passed over |
+//! | [`SUBSCRIPTION_LEASE_HELD`] | gauge | 1: it runs in this process |
+//! | [`SUBSCRIPTION_LEASES_LOST`] | counter | leases that lapsed or were taken, and were not given back |
+//! | [`SUBSCRIPTION_HALTED`] | gauge | 1: it has ended with an error and waits for someone |
 
 /// Commands by how they ended.
 pub const COMMANDS: &str = "messina_commands_total";
@@ -91,3 +106,21 @@ pub const GROUP_LEASE_HELD: &str = "messina_group_lease_held";
 pub const GROUP_LEASES_LOST: &str = "messina_group_leases_lost_total";
 /// Whether a group has ended with an error.
 pub const GROUP_HALTED: &str = "messina_group_halted";
+/// How far a subscription is behind.
+pub const SUBSCRIPTION_LAG_SECONDS: &str = "messina_subscription_lag_seconds";
+/// Changes read and not done.
+pub const SUBSCRIPTION_IN_FLIGHT: &str = "messina_subscription_in_flight_changes";
+/// Changes handled.
+pub const SUBSCRIPTION_HANDLED: &str = "messina_subscription_handled_total";
+/// Changes that were not asked for.
+pub const SUBSCRIPTION_FILTERED: &str = "messina_subscription_filtered_total";
+/// Attempts that were repeated.
+pub const SUBSCRIPTION_RETRIES: &str = "messina_subscription_retries_total";
+/// Changes that were poison and passed over.
+pub const SUBSCRIPTION_SKIPPED: &str = "messina_subscription_skipped_total";
+/// Whether a subscription runs in this process.
+pub const SUBSCRIPTION_LEASE_HELD: &str = "messina_subscription_lease_held";
+/// Leases lost.
+pub const SUBSCRIPTION_LEASES_LOST: &str = "messina_subscription_leases_lost_total";
+/// Whether a subscription has ended with an error.
+pub const SUBSCRIPTION_HALTED: &str = "messina_subscription_halted";

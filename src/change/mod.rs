@@ -43,6 +43,7 @@ mod handler;
 mod lanes;
 mod lease;
 mod log_row;
+mod metrics;
 mod reader;
 mod run;
 mod settings;

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -17,11 +18,15 @@ use crate::change::event::{ChangeEvent, Operation};
 use crate::change::handler::ChangeHandler;
 use crate::change::lanes::Filter;
 use crate::change::lease::Standby;
+use crate::change::metrics::{SubscriptionMetrics, count_lost_lease};
 use crate::change::run::SubscriptionContext;
 use crate::change::settings::ChangeSettings;
 use crate::change::status::SubscriptionStatus;
 use crate::consumer::{GroupState, Restarts};
 use crate::store::EventStore;
+
+/// How often a subscription says how it is doing.
+const SAY: Duration = Duration::from_secs(1);
 
 /// The entry to change subscriptions; see [`ChangeSubscription::builder`].
 #[derive(Debug)]
@@ -162,7 +167,7 @@ impl SubscriptionBuilder {
         let standby = Standby::prepare(&context).await?;
         context.counters.set_state(GroupState::Standby);
         let stop = CancellationToken::new();
-        let task = tokio::spawn(supervise(Arc::clone(&context), standby, stop.clone()));
+        let task = tokio::spawn(run(Arc::clone(&context), standby, stop.clone()));
         Ok(RunningSubscription { context, task: Some(task), stop: stop.drop_guard() })
     }
 }
@@ -236,15 +241,35 @@ fn joined(result: Result<Result<(), ChangeError>, JoinError>) -> Result<(), Chan
     }
 }
 
+/// Runs the subscription, and says how it is doing.
+async fn run(
+    context: Arc<SubscriptionContext>,
+    standby: Standby,
+    stop: CancellationToken,
+) -> Result<(), ChangeError> {
+    let mut metrics = SubscriptionMetrics::default();
+    let mut say = interval(SAY);
+    say.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut supervised = pin!(supervise(&context, standby, stop));
+    let result = loop {
+        tokio::select! {
+            result = &mut supervised => break result,
+            _ = say.tick() => metrics.publish(&status(&context)),
+        }
+    };
+    metrics.publish(&status(&context));
+    result
+}
+
 /// Runs the subscription, again and again where that may help.
 async fn supervise(
-    context: Arc<SubscriptionContext>,
+    context: &SubscriptionContext,
     mut standby: Standby,
     stop: CancellationToken,
 ) -> Result<(), ChangeError> {
     let mut restarts = Restarts::new();
     loop {
-        let Some(lease) = standby.lease(&context, &stop).await else {
+        let Some(lease) = standby.lease(context, &stop).await else {
             context.counters.set_state(GroupState::Stopped);
             return Ok(());
         };
@@ -257,7 +282,9 @@ async fn supervise(
         let result = context.run(&lease, &stop).await;
         drop(keeper);
         let held = lease.fence.is_valid();
-        if held && let Err(error) = lease.release().await {
+        if !held {
+            count_lost_lease(&context.name);
+        } else if let Err(error) = lease.release().await {
             tracing::warn!(
                 subscription = %context.name, %error, "the lease is not given back; it will lapse"
             );
