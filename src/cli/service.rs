@@ -1,13 +1,15 @@
 //! What a service's own commands are made of: its schema, its projections, its groups.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
+use crate::aggregate::Aggregate;
 use crate::consumer::EventHandler;
-use crate::event::Upcasters;
+use crate::event::{DomainEvent, Upcasters};
 use crate::projection::{Projection, ProjectionHandler};
 use crate::publisher::{EnvelopeKind, KafkaSettings, KafkaSink, Publisher, Routing};
 use crate::schema::{Migration, Schema};
@@ -39,11 +41,17 @@ type MakeHandler = Arc<
 #[derive(Clone)]
 pub(crate) enum GroupKind {
     Projection(Arc<dyn Projection>),
-    /// `brokers`: whether it sends to Kafka, so that `doctor` looks at the brokers.
-    Handler {
-        make: MakeHandler,
-        brokers: bool,
-    },
+    Handler { make: MakeHandler, sends: Sends },
+}
+
+/// Whether a group sends to the brokers: what `doctor` looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sends {
+    Nothing,
+    /// As the configured routing says.
+    Routed,
+    /// Where its own code says.
+    Somewhere,
 }
 
 /// A group of the service.
@@ -94,6 +102,8 @@ pub struct Service {
     migrations: Vec<(String, &'static [Migration])>,
     pub(crate) groups: Vec<GroupEntry>,
     pub(crate) upcasters: Arc<Upcasters>,
+    /// Types of aggregates and of their events.
+    event_types: Vec<(&'static str, &'static str)>,
 }
 
 impl Service {
@@ -106,6 +116,7 @@ impl Service {
             migrations: Vec::new(),
             groups: Vec::new(),
             upcasters: Arc::default(),
+            event_types: Vec::new(),
         }
     }
 
@@ -133,6 +144,14 @@ impl Service {
         self
     }
 
+    /// An aggregate of the service, so that `doctor` knows which events there are, and to which
+    /// topics they go.
+    pub fn aggregate<A: Aggregate>(mut self) -> Self {
+        let types = A::Event::TYPES.iter().map(|(event_type, _)| (A::TYPE, *event_type));
+        self.event_types.extend(types);
+        self
+    }
+
     /// A read model. Its group has the projection's name.
     pub fn projection(self, projection: impl Projection) -> Self {
         self.shared_projection(Arc::new(projection))
@@ -147,7 +166,7 @@ impl Service {
 
     /// A group that publishes to the configured brokers, topics and envelope.
     pub fn kafka_publisher(self, name: impl Into<String>) -> Self {
-        self.publisher(name, |context| async move {
+        self.group(name, Sends::Routed, |context| async move {
             let sink = KafkaSink::connect(context.kafka).await?;
             Ok(Publisher::new(sink)
                 .routing(context.routing)
@@ -165,7 +184,7 @@ impl Service {
         H: EventHandler,
         F: Future<Output = Result<H, HandlerFailure>> + Send + 'static,
     {
-        self.group(name, true, make)
+        self.group(name, Sends::Somewhere, make)
     }
 
     /// Any other group: a process manager, a cache's invalidation, a webhook.
@@ -178,13 +197,13 @@ impl Service {
         H: EventHandler,
         F: Future<Output = Result<H, HandlerFailure>> + Send + 'static,
     {
-        self.group(name, false, make)
+        self.group(name, Sends::Nothing, make)
     }
 
     fn group<H, F>(
         mut self,
         name: impl Into<String>,
-        brokers: bool,
+        sends: Sends,
         make: impl Fn(HandlerContext) -> F + Send + Sync + 'static,
     ) -> Self
     where
@@ -196,7 +215,7 @@ impl Service {
             Box::pin(async move { Ok(Arc::new(making.await?) as Arc<dyn EventHandler>) })
         });
         let name = name.into();
-        self.groups.push(GroupEntry { name, kind: GroupKind::Handler { make, brokers } });
+        self.groups.push(GroupEntry { name, kind: GroupKind::Handler { make, sends } });
         self
     }
 
@@ -217,6 +236,24 @@ impl Service {
             }
             GroupKind::Handler { .. } => schema,
         })
+    }
+
+    /// Types of aggregates and of their events, as far as they were told.
+    pub(crate) fn event_types(&self) -> Vec<(&str, &str)> {
+        self.event_types.clone()
+    }
+
+    /// Types of aggregates that projections follow.
+    pub(crate) fn followed_aggregates(&self) -> BTreeSet<&str> {
+        self.groups
+            .iter()
+            .filter_map(|group| match &group.kind {
+                GroupKind::Projection(projection) => Some(projection.aggregate_types()),
+                GroupKind::Handler { .. } => None,
+            })
+            .flatten()
+            .copied()
+            .collect()
     }
 
     /// The groups of these names, or all for none.
@@ -271,7 +308,10 @@ impl GroupEntry {
     }
 
     pub(crate) fn sends_to_brokers(&self) -> bool {
-        matches!(self.kind, GroupKind::Handler { brokers: true, .. })
+        match self.kind {
+            GroupKind::Projection(_) => false,
+            GroupKind::Handler { sends, .. } => sends != Sends::Nothing,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where an event goes, and under which key.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -138,6 +138,45 @@ impl Routing {
 
     fn of(pattern: Pattern) -> Self {
         Self { topic: Topic::Pattern(Arc::new(pattern)), key: Key::default() }
+    }
+
+    /// The topics of events of these types (of aggregate and event); `None`: a function says
+    /// where they go.
+    ///
+    /// # Errors
+    /// [`RoutingError::Topic`] for one without a valid name.
+    ///
+    /// ```
+    /// use messina::publisher::Routing;
+    ///
+    /// let topics = Routing::default().topics([("Order", "OrderPlaced"), ("Order", "OrderShipped")])?;
+    /// assert_eq!(topics, Some(["order-events".to_owned()].into()));
+    /// # Ok::<(), messina::publisher::RoutingError>(())
+    /// ```
+    pub fn topics<'t>(
+        &self,
+        types: impl IntoIterator<Item = (&'t str, &'t str)>,
+    ) -> Result<Option<BTreeSet<String>>, RoutingError> {
+        let Topic::Pattern(pattern) = &self.topic else { return Ok(None) };
+        let mut topics = BTreeSet::new();
+        if pattern.parts.iter().all(|part| matches!(part, Part::Text(_))) {
+            topics.insert(pattern.expand("", ""));
+        }
+        for (aggregate_type, event_type) in types {
+            let topic = pattern.expand(aggregate_type, event_type);
+            check_topic(&topic)?;
+            topics.insert(topic);
+        }
+        Ok(Some(topics))
+    }
+
+    /// Whether two events of one aggregate may go to two topics.
+    #[cfg(feature = "cli")]
+    pub(crate) fn depends_on_event_type(&self) -> bool {
+        match &self.topic {
+            Topic::Pattern(pattern) => pattern.parts.contains(&Part::EventType),
+            Topic::Function(_) => true,
+        }
     }
 
     /// Topic and key of this event.

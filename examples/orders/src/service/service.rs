@@ -3,6 +3,7 @@
 use messina::Migration;
 use messina::cli::Service;
 
+use crate::domain::{Order, Payment};
 use crate::processes::{SHIP_WHEN_PAID, ShipWhenPaid};
 use crate::projections;
 
@@ -15,7 +16,11 @@ pub const PUBLISHER: &str = "redpanda_publisher";
 
 /// The orders: three read models, the publisher, and the process that ships what is paid.
 pub fn orders() -> Service {
-    let service = Service::new("orders").version(env!("CARGO_PKG_VERSION")).migrations(MIGRATIONS);
+    let service = Service::new("orders")
+        .version(env!("CARGO_PKG_VERSION"))
+        .migrations(MIGRATIONS)
+        .aggregate::<Order>()
+        .aggregate::<Payment>();
     projections::all()
         .into_iter()
         .fold(service, |service, projection| service.shared_projection(projection))

@@ -6,6 +6,7 @@ mod database;
 mod finding;
 mod progress;
 mod streams;
+mod topics;
 
 use finding::{Finding, Level};
 
@@ -47,7 +48,11 @@ pub(super) async fn run(
         ),
     }
     if service.groups.iter().any(|group| group.sends_to_brokers()) {
-        findings.push(brokers::brokers(settings).await);
+        let (finding, cluster) = brokers::brokers(settings).await;
+        findings.push(finding);
+        if let Some(cluster) = cluster {
+            findings.extend(topics::topics(service, settings, &cluster));
+        }
     }
     print(&findings, form)?;
     // A warning is worth reading, a problem stops something.
