@@ -23,7 +23,7 @@ use crate::process::Commands;
 /// # enum OrderEvent { Shipped }
 /// # #[derive(Default, Clone, Serialize, serde::Deserialize)]
 /// # struct Order;
-/// #[derive(Serialize)]
+/// #[derive(Debug, Serialize)]
 /// enum OrderCommand { Ship }
 /// # impl Aggregate for Order {
 /// #     const TYPE: &'static str = "Order";
