@@ -25,12 +25,13 @@ use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency};
 use scylla::value::{CqlTimestamp, MaybeUnset};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+mod shared;
+use shared::{Add, NOTE, Tally, TallyEvent, cpu, median, setting};
 
 const CONCURRENCY: usize = 64;
 const AGGREGATES: usize = 16 * CONCURRENCY;
-const NOTE: &str = "a note of a length that notes have, for the sake of a payload of some size";
 
 /// Counts what is allocated on the threads that are marked: the client's, not the node's.
 struct Counting;
@@ -69,41 +70,6 @@ unsafe impl GlobalAlloc for Counting {
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-#[derive(Debug, Clone, DomainEvent)]
-enum TallyEvent {
-    #[event(name = "PointsAdded")]
-    Added { points: i64, total: i64, note: String },
-}
-
-struct Add;
-
-#[derive(Debug, thiserror::Error)]
-#[error("never")]
-struct Never;
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Tally {
-    total: i64,
-    additions: i64,
-}
-
-impl Aggregate for Tally {
-    const TYPE: &'static str = "Tally";
-    type Command = Add;
-    type Event = TallyEvent;
-    type Error = Never;
-
-    fn handle(&self, _: &Add) -> Result<Vec<TallyEvent>, Never> {
-        let total = self.total + 7;
-        Ok(vec![TallyEvent::Added { points: 7, total, note: NOTE.to_owned() }])
-    }
-
-    fn apply(&mut self, TallyEvent::Added { total, .. }: &TallyEvent) {
-        self.total = *total;
-        self.additions += 1;
-    }
-}
 
 /// The statements of an append, as `src/store/statements.rs` has them.
 struct ByHand {
@@ -246,15 +212,6 @@ struct Round {
     cpu: Duration,
 }
 
-/// Processor time of this process: hundredths of a second in fields 14 and 15 of
-/// proc_pid_stat(5), counted behind the name.
-fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    Duration::from_millis(10 * ticks.filter_map(|field| field.parse::<u64>().ok()).sum::<u64>())
-}
-
 /// `appends` of them by `CONCURRENCY` tasks, each with aggregates of its own.
 async fn round<W, F>(appends: usize, workers: &mut Vec<W>, work: F) -> Round
 where
@@ -333,15 +290,6 @@ where
     let seen = counters.each_ref().map(|counter| counter.seen() as f64 / appends as f64);
     counters.iter().for_each(|counter| counter.remove());
     seen
-}
-
-fn median(mut of: Vec<f64>) -> f64 {
-    of.sort_by(f64::total_cmp);
-    of[of.len() / 2]
-}
-
-fn setting(name: &str, default: usize) -> usize {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
 fn ids() -> Vec<Vec<AggregateId>> {
