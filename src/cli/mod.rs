@@ -1,10 +1,12 @@
 //! The command lines that a service's own binaries reuse: `projection-runner` and
 //! `rebuild-projection` for its own projections, publishers and other groups.
 //!
-//! A binary is a dozen lines: describe the [`Service`], hand it to
+//! A binary is a dozen lines: describe the [`Service`], hand it to [`projection_runner`] or to
+//! [`rebuild_projection`].
 
 mod connect;
 mod error;
+mod front;
 mod logging;
 mod output;
 mod pages;

@@ -3,7 +3,6 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -11,11 +10,11 @@ use super::arguments::{Arguments, Command, RebuildArguments, Work};
 use super::report;
 use super::shown::Shown;
 use crate::cli::connect::{store_to_rebuild, store_with_tables};
-use crate::cli::error::{CommandLineError, Outcome, exit};
+use crate::cli::error::{CommandLineError, Outcome};
 use crate::cli::output::{self, Output};
 use crate::cli::service::Service;
-use crate::cli::settings::{self, REBUILD, Settings};
-use crate::cli::{logging, pages};
+use crate::cli::settings::{REBUILD, Settings};
+use crate::cli::{front, pages};
 use crate::consumer::GroupSettings;
 use crate::projection::{Rebuild, RebuildMode, Verify};
 
@@ -27,50 +26,21 @@ const NAME: &str = "rebuild-projection";
 /// Exit codes: 0 done; 1 something failed; 2 the flags or the configuration make no sense;
 /// 3 `verify` found rows that differ; 130 interrupted, and to be gone on with.
 pub fn rebuild_projection(service: Service) -> ExitCode {
-    let command =
-        settings::add_to(Arguments::command().name(NAME).version(service.version), REBUILD);
-    let mut matches = match command.clone().try_get_matches() {
-        Ok(matches) => matches,
-        Err(error) => error.exit(),
-    };
-    let configured = Settings::resolve(&matches, REBUILD, &service.keyspace);
-    let print_config = matches.get_flag("print_config");
-    let arguments = match Arguments::from_arg_matches_mut(&mut matches) {
-        Ok(arguments) => arguments,
-        Err(error) => error.exit(),
-    };
-    let verbose = arguments.verbose;
-    let result = configured.map_err(CommandLineError::from).and_then(|settings| {
-        if print_config {
-            output::line(settings::print(&settings).trim_end())?;
-            return Ok(Outcome::Well);
-        }
+    front::answer(NAME, REBUILD, &service, |arguments: Arguments, settings, program| {
         match (arguments.command, arguments.name) {
-            (Some(Command::Completions { shell }), _) => pages::completions(command, NAME, shell),
-            (Some(Command::Man), _) => pages::manual(command),
+            (Some(Command::Completions { shell }), _) => pages::completions(program, NAME, shell),
+            (Some(Command::Man), _) => pages::manual(program),
             (Some(Command::Verify { name, work }), _) => {
-                run(&settings, verify(&name, work, &service, &settings))
+                front::block_on(settings, false, verify(&name, work, &service, settings))
             }
             (None, Some(name)) => {
-                run(&settings, rebuild(&name, arguments.rebuild, &service, &settings))
+                let work = rebuild(&name, arguments.rebuild, &service, settings);
+                front::block_on(settings, false, work)
             }
             // Refused by the parser.
             (None, None) => Err(CommandLineError::Usage("name a projection".to_owned())),
         }
-    });
-    exit(result, verbose)
-}
-
-fn run(
-    settings: &Settings,
-    work: impl Future<Output = Result<Outcome, CommandLineError>>,
-) -> Result<Outcome, CommandLineError> {
-    logging::start(settings, false)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|source| CommandLineError::System { what: "starting the runtime", source })?;
-    runtime.block_on(work)
+    })
 }
 
 async fn rebuild(

@@ -2,15 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
-
 use super::arguments::{Arguments, Command};
 use super::control::Wanted;
 use super::{checkpoints, control, dead_letters, doctor, events, run, schema, status};
-use crate::cli::error::{CommandLineError, Outcome, exit};
+use crate::cli::error::{CommandLineError, Outcome};
 use crate::cli::service::Service;
-use crate::cli::settings::{self, RUNNER, Settings};
-use crate::cli::{logging, output, pages};
+use crate::cli::settings::{RUNNER, Settings};
+use crate::cli::{front, pages};
 
 const NAME: &str = "projection-runner";
 
@@ -22,39 +20,17 @@ const NAME: &str = "projection-runner";
 /// Exit codes: 0 all is well; 1 something failed; 2 the flags or the configuration make no
 /// sense; 3 it was looked, and something is not as it should be.
 pub fn projection_runner(service: Service) -> ExitCode {
-    let command =
-        settings::add_to(Arguments::command().name(NAME).version(service.version), RUNNER);
-    let mut matches = match command.clone().try_get_matches() {
-        Ok(matches) => matches,
-        Err(error) => error.exit(),
-    };
-    let configured = Settings::resolve(&matches, RUNNER, &service.keyspace);
-    let print_config = matches.get_flag("print_config");
-    let arguments = match Arguments::from_arg_matches_mut(&mut matches) {
-        Ok(arguments) => arguments,
-        Err(error) => error.exit(),
-    };
-    let verbose = arguments.verbose;
-    let result = configured.map_err(CommandLineError::from).and_then(|settings| {
-        if print_config {
-            output::line(settings::print(&settings).trim_end())?;
-            return Ok(Outcome::Well);
+    front::answer(NAME, RUNNER, &service, |arguments: Arguments, settings, program| match arguments
+        .command
+        .unwrap_or(Command::Run)
+    {
+        Command::Completions { shell } => pages::completions(program, NAME, shell),
+        Command::Man => pages::manual(program),
+        command => {
+            let runs = matches!(command, Command::Run);
+            front::block_on(settings, runs, carry_out(command, &service, settings))
         }
-        match arguments.command.unwrap_or(Command::Run) {
-            Command::Completions { shell } => pages::completions(command, NAME, shell),
-            Command::Man => pages::manual(command),
-            command => {
-                let runs = matches!(command, Command::Run);
-                logging::start(&settings, runs)?;
-                let runtime =
-                    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(
-                        |source| CommandLineError::System { what: "starting the runtime", source },
-                    )?;
-                runtime.block_on(carry_out(command, &service, &settings))
-            }
-        }
-    });
-    exit(result, verbose)
+    })
 }
 
 async fn carry_out(

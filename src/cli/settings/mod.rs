@@ -10,3 +10,4 @@ pub(crate) use known::{REBUILD, RUNNER};
 pub(crate) use print::print;
 pub use resolve::SettingsError;
 pub(crate) use resolve::{Settings, add_to};
+pub(crate) use setting::Setting;
