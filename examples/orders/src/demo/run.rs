@@ -131,12 +131,11 @@ async fn start_groups(
     tracker: &Arc<Tracker>,
 ) -> Result<RunningGroups, ServiceError> {
     let settings = arguments.reading.settings();
-    let names: Vec<String> = group_names().into_iter().map(str::to_owned).collect();
     let observing = Arc::clone(tracker);
     let observer: service::Observer =
         Arc::new(move |place, event| observing.handled(place, event.event_id));
     let kafka = KafkaSettings::new(&servers.kafka);
-    service::start(store, &names, &kafka, &settings, Some(observer)).await
+    service::start(store, &kafka, &settings, observer).await
 }
 
 /// Waits until every group and the topic's reader have every event, or nothing has moved

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use messina::consumer::GroupError;
 use messina::import::ImportError;
-use messina::projection::RebuildError;
 use messina::publisher::PublisherError;
 use messina::schema::SchemaError;
 use messina::{StoreError, schema::Difference};
@@ -27,24 +26,15 @@ pub enum ServiceError {
     },
     /// The keyspace lacks tables, or has older ones.
     #[error(
-        "keyspace {keyspace} is not ready:\n{}\nstart projection-runner once with --apply-schema",
-        .differences.iter().map(|d| format!("  - {d}")).collect::<Vec<_>>().join("\n")
+        "keyspace {keyspace} is not ready:\n{}\nto set it right: {}",
+        .differences.iter().map(|d| format!("  - {d}")).collect::<Vec<_>>().join("\n"),
+        Difference::remedies(.differences).join(", then ")
     )]
     NotReady {
         /// Which.
         keyspace: String,
         /// What is missing or different.
         differences: Vec<Difference>,
-    },
-    /// There is no group, or no projection, of this name.
-    #[error("there is no {kind} {name:?}; there are: {known}")]
-    Unknown {
-        /// `group` or `projection`.
-        kind: &'static str,
-        /// As asked for.
-        name: String,
-        /// All names.
-        known: String,
     },
     /// The schema cannot be applied or looked at.
     #[error(transparent)]
@@ -58,9 +48,6 @@ pub enum ServiceError {
     /// The publisher.
     #[error(transparent)]
     Publisher(#[from] PublisherError),
-    /// A rebuild.
-    #[error(transparent)]
-    Rebuild(Box<RebuildError>),
     /// A read model that is queried.
     #[error(transparent)]
     ReadModel(#[from] messina::read_model::ReadModelError),
@@ -86,9 +73,6 @@ pub enum ServiceError {
         /// What was answered.
         reason: String,
     },
-    /// Not done without being told so.
-    #[error("{0}")]
-    Refused(String),
     /// Something of the demonstration's own.
     #[error("{0}")]
     Demo(String),
@@ -111,12 +95,6 @@ impl From<GroupError> for ServiceError {
 impl From<ImportError> for ServiceError {
     fn from(error: ImportError) -> Self {
         Self::Import(Box::new(error))
-    }
-}
-
-impl From<RebuildError> for ServiceError {
-    fn from(error: RebuildError) -> Self {
-        Self::Rebuild(Box::new(error))
     }
 }
 

@@ -8,7 +8,7 @@ use messina::consumer::{
 };
 use messina::projection::ProjectionHandler;
 use messina::publisher::{KafkaSettings, KafkaSink, Publisher};
-use messina::{EventEnvelope, EventStore, Projection};
+use messina::{EventEnvelope, EventStore};
 
 use crate::projections;
 use crate::service::{PUBLISHER, ServiceError};
@@ -18,22 +18,8 @@ pub fn group_names() -> Vec<&'static str> {
     projections::all().iter().map(|p| p.name()).chain([PUBLISHER]).collect()
 }
 
-/// The projection of this name.
-///
-/// # Errors
-/// [`ServiceError::Unknown`] lists all of them.
-pub fn projection(name: &str) -> Result<Arc<dyn Projection>, ServiceError> {
-    let all = projections::all();
-    let known = all.iter().map(|p| p.name()).collect::<Vec<_>>().join(", ");
-    all.into_iter().find(|p| p.name() == name).ok_or_else(|| ServiceError::Unknown {
-        kind: "projection",
-        name: name.to_owned(),
-        known,
-    })
-}
-
-/// Told of each event that a group has handled: the group's place in the list of names
-/// that were started, and the event.
+/// Told of each event that a group has handled: the group's place in [`group_names`], and
+/// the event.
 pub type Observer = Arc<dyn Fn(usize, &EventEnvelope) + Send + Sync>;
 
 /// Groups at work.
@@ -42,33 +28,24 @@ pub struct RunningGroups {
     groups: Vec<RunningGroup>,
 }
 
-/// Starts the groups of these names; `kafka` is where the publisher sends.
+/// Starts all groups; `kafka` is where the publisher sends.
 ///
 /// # Errors
-/// [`ServiceError::Unknown`] before anything is started, and whatever keeps a group from
-/// starting.
+/// Whatever keeps a group from starting.
 pub async fn start(
     store: &EventStore,
-    names: &[String],
     kafka: &KafkaSettings,
     settings: &GroupSettings,
-    observer: Option<Observer>,
+    observer: Observer,
 ) -> Result<RunningGroups, ServiceError> {
-    let known = group_names();
-    if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
-        let (name, known) = (name.clone(), known.join(", "));
-        return Err(ServiceError::Unknown { kind: "group", name, known });
-    }
     let mut groups = Vec::new();
-    for (place, name) in names.iter().enumerate() {
-        groups.push(if name == PUBLISHER {
-            let publisher = Publisher::new(KafkaSink::connect(kafka.clone()).await?);
-            start_one(store, name, publisher, settings, place, observer.clone()).await?
-        } else {
-            let handler = ProjectionHandler::shared(store, projection(name)?);
-            start_one(store, name, handler, settings, place, observer.clone()).await?
-        });
+    for projection in projections::all() {
+        let name = projection.name();
+        let handler = ProjectionHandler::shared(store, projection);
+        groups.push(start_one(store, name, handler, settings, groups.len(), &observer).await?);
     }
+    let publisher = Publisher::new(KafkaSink::connect(kafka.clone()).await?);
+    groups.push(start_one(store, PUBLISHER, publisher, settings, groups.len(), &observer).await?);
     Ok(RunningGroups { groups })
 }
 
@@ -78,14 +55,14 @@ async fn start_one(
     handler: impl EventHandler,
     settings: &GroupSettings,
     place: usize,
-    observer: Option<Observer>,
+    observer: &Observer,
 ) -> Result<RunningGroup, GroupError> {
-    let mut builder =
-        ConsumerGroup::builder(store.clone(), name, handler).settings(settings.clone());
-    if let Some(observer) = observer {
-        builder = builder.observer(move |event| observer(place, event));
-    }
-    builder.start().await
+    let observer = Arc::clone(observer);
+    ConsumerGroup::builder(store.clone(), name, handler)
+        .settings(settings.clone())
+        .observer(move |event| observer(place, event))
+        .start()
+        .await
 }
 
 impl RunningGroups {

@@ -10,5 +10,5 @@ mod service;
 pub use arguments::{DatabaseArguments, ReadingArguments, duration};
 pub use connect::{connect, open, schema};
 pub use error::{ServiceError, exit};
-pub use groups::{Observer, RunningGroups, group_names, projection, start};
+pub use groups::{Observer, RunningGroups, group_names, start};
 pub use service::{PUBLISHER, orders};
