@@ -1,5 +1,6 @@
 //! Rebuilds: beside, in place, interrupted, refused.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -47,21 +48,41 @@ async fn deposit_until(store: EventStore, ids: Vec<AggregateId>, stop: Arc<Atomi
     rounds
 }
 
-/// Reads an account again and again: it must always be there, and never go back.
-async fn read_until(store: EventStore, id: AggregateId, stop: Arc<AtomicBool>) -> (usize, i32) {
+/// What a reader saw until it was stopped.
+#[derive(Debug, Default)]
+struct Read {
+    reads: usize,
+    /// The version it last read.
+    version: i32,
+}
+
+/// Reads all accounts again and again, as a service does: each must be there, whole, and never
+/// go back; no query may fail.
+async fn read_until(store: EventStore, ids: Vec<AggregateId>, stop: Arc<AtomicBool>) -> Read {
     let model = ReadModel::new(store.clone(), "balances");
-    let (mut reads, mut last, mut version) = (0, 0, 0);
+    let (mut seen, mut read) = (HashMap::<AggregateId, i64>::new(), Read::default());
     while !stop.load(Ordering::Acquire) {
-        let query = model.prepared("SELECT version FROM {balances} WHERE account = ?").await;
-        let result = store.session().execute_unpaged(&query.unwrap(), (id.0,)).await.unwrap();
-        let row = result.into_rows_result().unwrap().maybe_first_row::<(i64,)>().unwrap();
-        let (found,) = row.expect("the account is there");
-        assert!(found >= last, "version {found} after {last}");
-        (reads, last) = (reads + 1, found);
-        version = version.max(model.version().await.unwrap());
+        let query = model.prepared("SELECT account, owner, balance, version FROM {balances}").await;
+        let result = store.session().execute_unpaged(&query.unwrap(), ()).await.unwrap();
+        let rows = result.into_rows_result().unwrap();
+        let mut found = 0;
+        for row in rows.rows::<(uuid::Uuid, Option<String>, Option<i64>, i64)>().unwrap() {
+            let (id, owner, balance, version) = row.unwrap();
+            assert!(owner.is_some() && balance.is_some(), "half of account {id}");
+            let last = seen.insert(AggregateId(id), version).unwrap_or(0);
+            assert!(version >= last, "account {id} at {version} after {last}");
+            found += 1;
+        }
+        assert_eq!(found, ids.len(), "accounts found in version {}", read.version);
+        // By their keys too, and from the other table.
+        let query =
+            model.prepared("SELECT balance FROM {by_level} WHERE level IN ('rich', 'poor')");
+        let result = store.session().execute_unpaged(&query.await.unwrap(), ()).await.unwrap();
+        assert!(result.into_rows_result().unwrap().rows_num() >= ids.len());
+        read = Read { reads: read.reads + 1, version: model.version().await.unwrap() };
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    (reads, version)
+    read
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +94,9 @@ async fn beside_the_live_group_and_appends_interrupted_and_resumed_no_reader_los
     let ids: Vec<AggregateId> = expected.0.keys().copied().collect();
     let stop = Arc::new(AtomicBool::new(false));
     let writing = tokio::spawn(deposit_until(store.clone(), ids.clone(), Arc::clone(&stop)));
-    let reading = tokio::spawn(read_until(store.clone(), ids[0], Arc::clone(&stop)));
+    let readers: Vec<_> = (0..3)
+        .map(|_| tokio::spawn(read_until(store.clone(), ids.clone(), Arc::clone(&stop))))
+        .collect();
     // Dropped amid the replay, twice: as little is told to it as to a killed process.
     for _ in 0..2 {
         let reached = Arc::new(tokio::sync::Notify::new());
@@ -92,10 +115,21 @@ async fn beside_the_live_group_and_appends_interrupted_and_resumed_no_reader_los
     assert_eq!((report.previous_version, report.version), (1, 2));
     let verification = report.verification.unwrap();
     assert!(verification.is_equal(), "{verification:?}");
+    // What queries left is there until it is dropped, and nothing else is.
+    assert_eq!(rebuild(&store).plan().await.unwrap().old_versions, [1]);
+    assert_eq!(rebuild(&store).drop_old().await.unwrap(), [1]);
+    assert_eq!(db.count("SELECT * FROM {}.balances").await, 0);
+    assert!(rebuild(&store).drop_old().await.unwrap().is_empty());
+    // Once more: this time the tables that queries leave are dropped, not emptied.
+    let again = rebuild(&store).verify_before_switch(false).run(|_| {}).await.unwrap();
+    assert_eq!(rebuild(&store).drop_old().await.unwrap(), [2]);
+    assert_eq!(again.version, rebuild(&store).plan().await.unwrap().current_version);
     stop.store(true, Ordering::Release);
     let rounds = writing.await.unwrap();
-    let (reads, version) = reading.await.unwrap();
-    assert!(reads > 100 && version == 2, "{reads} reads, up to version {version}");
+    for reader in readers {
+        let read = reader.await.unwrap();
+        assert!(read.reads > 100 && read.version == again.version, "{read:?} of {again:?}");
+    }
     until("the new version holds every deposit", || async {
         let (balances, _) = rows(&db).await;
         balances.len() == ids.len()
@@ -105,11 +139,6 @@ async fn beside_the_live_group_and_appends_interrupted_and_resumed_no_reader_los
             })
     })
     .await;
-    // What queries left is there until it is dropped, and nothing else is.
-    assert_eq!(rebuild(&store).plan().await.unwrap().old_versions, [1]);
-    assert_eq!(rebuild(&store).drop_old().await.unwrap(), [1]);
-    assert_eq!(db.count("SELECT * FROM {}.balances").await, 0);
-    assert!(rebuild(&store).drop_old().await.unwrap().is_empty());
     group.stop().await.unwrap();
     assert_eq!(rows(&db).await.0.len(), ids.len());
 }
