@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use futures::future::select_all;
 use parking_lot::{Mutex, RwLock};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::change::assemble::Images;
@@ -19,12 +19,11 @@ use crate::change::reader::{Intake, start_reader};
 use crate::change::settings::{ChangeSettings, OnLoss};
 use crate::change::status::Counters;
 use crate::change::table::{Preimage, Table};
-use crate::consumer::{Checkpoints, Found, Lease, LogReader, LogStreams, Millis, Progress, Slice};
+use crate::consumer::{
+    Checkpoints, Found, Lease, LogReader, LogStreams, Millis, Progress, Slice, drain,
+};
 use crate::store::{DatabaseError, EventStore, is_transient};
 use crate::time::now_micros;
-
-/// How long tasks that are broken off may take to end.
-const ABORT: Duration = Duration::from_secs(1);
 
 /// What a subscription is made of, the same in every run.
 pub(crate) struct SubscriptionContext {
@@ -322,24 +321,12 @@ impl SubscriptionContext {
         lease: &Lease,
         tasks: &mut JoinSet<Result<(), ChangeError>>,
     ) -> Result<(), ChangeError> {
-        let deadline = Instant::now() + self.settings.drain_timeout;
-        let mut result = Ok(());
-        loop {
-            match timeout_at(deadline, tasks.join_next()).await {
-                Ok(Some(ended)) => result = result.and(self.lane_ended(ended)),
-                Ok(None) => return result,
-                Err(_) => {
-                    tasks.abort_all();
-                    let deadline = Instant::now() + ABORT;
-                    while let Ok(Some(_)) = timeout_at(deadline, tasks.join_next()).await {}
-                    if !tasks.is_empty() {
-                        // A handler that cannot be broken off: the lease must lapse.
-                        lease.fence.lose();
-                    }
-                    let (subscription, in_flight) = (self.name.clone(), self.in_flight());
-                    return result.and(Err(ChangeError::Drain { subscription, in_flight }));
-                }
-            }
+        let time = self.settings.drain_timeout;
+        let drained = drain(tasks, time, &lease.fence, |ended| self.lane_ended(ended)).await;
+        if drained.in_time {
+            return drained.result;
         }
+        let (subscription, in_flight) = (self.name.clone(), self.in_flight());
+        drained.result.and(Err(ChangeError::Drain { subscription, in_flight }))
     }
 }

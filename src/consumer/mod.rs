@@ -14,6 +14,7 @@
 mod checkpoints;
 mod control;
 mod dead_letters;
+mod drain;
 mod error;
 mod fence;
 mod group;
@@ -65,6 +66,7 @@ pub use status_table::SliceStatus;
 pub use stored_progress::SliceProgress;
 
 pub(crate) use checkpoints::{Checkpoints, Found};
+pub(crate) use drain::drain;
 pub(crate) use fence::Fence;
 pub(crate) use group::host;
 pub(crate) use lease::{Lease, LeaseTable, Watched, check_ttl};

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::consumer::checkpoints::{Checkpoints, Found};
 use crate::consumer::dead_letters::{DeadLetterError, LetterTable, Requests};
+use crate::consumer::drain::drain;
 use crate::consumer::error::GroupError;
 use crate::consumer::fence::Fence;
 use crate::consumer::handler::EventHandler;
@@ -36,9 +37,6 @@ pub(crate) const LOG_TTL: Duration = Duration::from_secs(86_400);
 
 /// What is so close to the log's end may be gone before it is read.
 const TTL_MARGIN: Duration = Duration::from_secs(600);
-
-/// How long a handler that is broken off may take to notice.
-const ABORT: Duration = Duration::from_secs(1);
 
 /// What a group is made of, the same in every run.
 pub(crate) struct GroupContext {
@@ -271,25 +269,12 @@ impl GroupContext {
         tasks: &mut JoinSet<Result<(), GroupError>>,
         progress: &Progress,
     ) -> Result<(), GroupError> {
-        let deadline = Instant::now() + self.settings.drain_timeout;
-        let mut result = Ok(());
-        loop {
-            match timeout_at(deadline, tasks.join_next()).await {
-                Ok(Some(ended)) => result = result.and(self.task_ended(ended)),
-                Ok(None) => return result,
-                Err(_) => {
-                    tasks.abort_all();
-                    let deadline = Instant::now() + ABORT;
-                    while let Ok(Some(_)) = timeout_at(deadline, tasks.join_next()).await {}
-                    if !tasks.is_empty() {
-                        // A handler that cannot be broken off: the lease must lapse.
-                        self.fence().lose();
-                    }
-                    let in_flight = progress.in_flight();
-                    return result
-                        .and(Err(GroupError::Drain { group: self.name.clone(), in_flight }));
-                }
-            }
+        let (time, fence) = (self.settings.drain_timeout, self.fence());
+        let drained = drain(tasks, time, &fence, |ended| self.task_ended(ended)).await;
+        if drained.in_time {
+            return drained.result;
         }
+        let in_flight = progress.in_flight();
+        drained.result.and(Err(GroupError::Drain { group: self.name.clone(), in_flight }))
     }
 }
