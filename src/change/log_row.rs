@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::change::event::{ColumnChange, ElementChanges, Key, Row};
 use crate::change::table::{Kind, Table};
-use crate::consumer::StreamId;
+use crate::consumer::{CurrentStream, StreamId};
 
 /// A row of a log, apart from the reader that gave it.
 #[derive(Debug, Clone)]
@@ -41,10 +41,12 @@ pub(crate) fn has_changed(row: &CDCRow<'_>, table: &Table) -> bool {
 impl LogRow {
     /// # Errors
     /// What of the row is not as ScyllaDB's documentation says.
-    pub(crate) fn of(mut row: CDCRow<'_>, table: &Table) -> Result<Self, String> {
-        let stream = row.stream_id.to_string();
-        let stream = StreamId::from_str_radix(&stream, 16)
-            .map_err(|_| format!("stream id {stream:?} is not 16 bytes"))?;
+    pub(crate) fn of(
+        mut row: CDCRow<'_>,
+        table: &Table,
+        streams: &mut CurrentStream,
+    ) -> Result<Self, String> {
+        let stream = streams.id(&row.stream_id)?;
         let key = Key {
             partition: values(&mut row, &table.partition_key),
             clustering: values(&mut row, &table.clustering_key),

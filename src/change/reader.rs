@@ -16,7 +16,9 @@ use crate::change::log_row::{LogRow, has_changed};
 use crate::change::settings::ChangeSettings;
 use crate::change::status::Counters;
 use crate::change::table::Table;
-use crate::consumer::{Found, LogOf, LogReader, Millis, Pace, Progress, StreamId, Ticket};
+use crate::consumer::{
+    CurrentStream, Found, LogOf, LogReader, Millis, Pace, Progress, StreamId, Ticket,
+};
 
 /// What a table's rows go through on their way from the log to the lanes.
 pub(crate) struct Intake {
@@ -124,20 +126,26 @@ struct Factory(Arc<Intake>);
 #[async_trait]
 impl ConsumerFactory for Factory {
     async fn new_consumer(&self) -> Box<dyn Consumer> {
-        Box::new(RowConsumer { intake: Arc::clone(&self.0), write: None })
+        Box::new(RowConsumer {
+            intake: Arc::clone(&self.0),
+            streams: CurrentStream::default(),
+            write: None,
+        })
     }
 }
 
 /// Takes the rows of a vnode's streams, one stream after the other.
 struct RowConsumer {
     intake: Arc<Intake>,
+    streams: CurrentStream,
     write: Option<Write>,
 }
 
 impl RowConsumer {
     async fn consume(&mut self, row: CDCRow<'_>) -> Result<(), ChangeError> {
         let table = self.intake.table_of(&row).await?;
-        let row = LogRow::of(row, &table).map_err(|reason| self.intake.unreadable(reason))?;
+        let row = LogRow::of(row, &table, &mut self.streams)
+            .map_err(|reason| self.intake.unreadable(reason))?;
         // `cdc$end_of_batch` ends a write; a reader that begins in the middle of one, or rows
         // of which some have expired, must not mix two.
         if self.write.as_ref().is_some_and(|w| (w.id, w.stream) != (row.time, row.stream))

@@ -12,7 +12,8 @@ use scylla_cdc::consumer::ConsumerFactory;
 use scylla_cdc::log_reader::{CDCLogReader, CDCLogReaderBuilder};
 
 use crate::consumer::checkpoints::Found;
-use crate::consumer::progress::{Millis, Progress, StreamId};
+use crate::consumer::progress::{Millis, Progress};
+use crate::consumer::stream_id::stream_id;
 
 /// How often scylla-cdc tells the saver where its streams are. In memory only: what is
 /// stored, and when, is the checkpoint writer's matter.
@@ -81,7 +82,8 @@ struct Positions {
 impl CDCCheckpointSaver for Positions {
     async fn save_checkpoint(&self, checkpoint: &Checkpoint) -> anyhow::Result<()> {
         let position = Millis::try_from(checkpoint.timestamp.as_millis())?;
-        self.progress.advance(stream_id(&checkpoint.stream_id)?, position);
+        let stream = stream_id(&checkpoint.stream_id).map_err(anyhow::Error::msg)?;
+        self.progress.advance(stream, position);
         Ok(())
     }
 
@@ -96,15 +98,11 @@ impl CDCCheckpointSaver for Positions {
     }
 
     async fn load_last_checkpoint(&self, stream: &StreamID) -> anyhow::Result<Option<Duration>> {
-        let stream = stream_id(stream)?;
+        let stream = stream_id(stream).map_err(anyhow::Error::msg)?;
         let position = self.found.position(stream);
         self.progress.begin_stream(stream, position);
         Ok(Some(since_1970(position)))
     }
-}
-
-fn stream_id(id: &StreamID) -> anyhow::Result<StreamId> {
-    Ok(StreamId::from_str_radix(&id.to_string(), 16)?)
 }
 
 /// As scylla-cdc has moments.

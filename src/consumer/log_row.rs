@@ -4,6 +4,7 @@ use scylla::value::CqlValue;
 use scylla_cdc::consumer::{CDCRow, OperationType};
 
 use crate::consumer::progress::{Millis, StreamId};
+use crate::consumer::stream_id::CurrentStream;
 use crate::event::{EventEnvelope, Payload};
 use crate::ids::{AggregateId, CausationId, CommitId, CorrelationId, EventId};
 use crate::store::parse_metadata;
@@ -34,13 +35,14 @@ fn is_event(row: &CDCRow<'_>) -> bool {
 
 /// The event of a log row; `None` for rows that are none: images, which a reader ignores,
 /// and deletions, which only an operator makes.
-pub(crate) fn event_of(mut row: CDCRow<'_>) -> Result<Option<LogEvent>, String> {
+pub(crate) fn event_of(
+    mut row: CDCRow<'_>,
+    streams: &mut CurrentStream,
+) -> Result<Option<LogEvent>, String> {
     if !is_event(&row) {
         return Ok(None);
     }
-    let stream = row.stream_id.to_string();
-    let stream = StreamId::from_str_radix(&stream, 16)
-        .map_err(|_| format!("stream id {stream:?} is not 16 bytes"))?;
+    let stream = streams.id(&row.stream_id)?;
     let time = time_of(row.time).ok_or_else(|| format!("cdc$time {} has no time", row.time))?;
     let aggregate_id = uuid(&mut row, "aggregate_id")?.ok_or("aggregate_id is null")?;
     let sequence_number = bigint(&mut row, "sequence_number")?.ok_or("sequence_number is null")?;

@@ -46,6 +46,7 @@ mod slice;
 mod status;
 mod status_table;
 mod stored_progress;
+mod stream_id;
 mod supervise;
 mod sweep;
 mod tail;
@@ -78,5 +79,6 @@ pub(crate) use progress::{Millis, Progress, StreamId, Ticket};
 pub(crate) use restarts::Restarts;
 #[cfg(feature = "cli")]
 pub(crate) use run::LOG_TTL;
+pub(crate) use stream_id::CurrentStream;
 #[cfg(feature = "cli")]
 pub(crate) use tail::Tail;
