@@ -115,7 +115,6 @@ fn one(random: &mut StdRng, keyspace: &str, n: u32) -> String {
     let action = pick(random, &actions);
     let times = if action.starts_with("drop") { 1 } else { random.random_range(1..5) };
     let mut columns = vec![
-        ("name", format!("'fault {n}'")),
         ("action", format!("'{action}'")),
         ("operation", format!("'{operation}'")),
         ("table_name", format!("'{keyspace}.{table}'")),
@@ -134,5 +133,5 @@ fn one(random: &mut StdRng, keyspace: &str, n: u32) -> String {
         "fail_before" | "fail_after" => columns.push(("error", format!("'{error}'"))),
         _ => {}
     }
-    fault(columns)
+    fault(n, columns)
 }

@@ -51,7 +51,6 @@ fn one(random: &mut StdRng, keyspace: &str, n: u32) -> String {
         _ => format!("{keyspace}.{}", pick(random, &["aggregate_heads", "event_store"])),
     };
     let mut columns = vec![
-        ("name", format!("'fault {n}'")),
         ("action", format!("'{action}'")),
         ("operation", format!("'{operation}'")),
         ("table_name", format!("'{table}'")),
@@ -74,5 +73,5 @@ fn one(random: &mut StdRng, keyspace: &str, n: u32) -> String {
         }
         _ => {}
     }
-    fault(columns)
+    fault(n, columns)
 }

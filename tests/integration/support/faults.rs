@@ -38,8 +38,11 @@ pub fn control(command: &str, milliseconds: i64) -> String {
     )
 }
 
-/// A fault of these columns.
-pub fn fault(columns: Vec<(&str, String)>) -> String {
+/// The `n`-th fault, of these columns. It takes the place of one long past: a node does not
+/// take any number of them.
+pub fn fault(n: u32, mut columns: Vec<(&str, String)>) -> String {
+    const AT_ONCE: u32 = 500;
+    columns.push(("name", format!("'fault {}'", n % AT_ONCE)));
     let (names, values): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
     format!("INSERT INTO devdb.faults ({}) VALUES ({})", names.join(", "), values.join(", "))
 }
