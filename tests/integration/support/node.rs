@@ -54,6 +54,9 @@ pub async fn start_node() -> (Child, String) {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     while let Some(line) = lines.next_line().await.unwrap() {
         if let Some((_, address)) = line.split_once(LISTENS) {
+            // What it says later is read too: it would end if nobody did (a test says that it
+            // takes long, after a minute).
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
             return (child, address.to_owned());
         }
     }
