@@ -16,7 +16,7 @@ use crate::change::event::ChangeEvent;
 use crate::change::handler::ChangeHandler;
 use crate::change::settings::{ChangeSettings, OnPoison};
 use crate::change::status::Counters;
-use crate::consumer::{Fence, HandlerError, Ticket};
+use crate::consumer::{Fence, HandlerError, Ticket, panicked};
 use crate::store::Backoff;
 
 /// Whether a change is wanted.
@@ -152,14 +152,7 @@ impl LaneContext {
         };
         match AssertUnwindSafe(call).catch_unwind().await {
             Ok(result) => result,
-            Err(panic) => {
-                let text = panic
-                    .downcast_ref::<&str>()
-                    .map(|s| (*s).to_owned())
-                    .or_else(|| panic.downcast_ref::<String>().cloned())
-                    .unwrap_or_else(|| "unknown reason".to_owned());
-                Err(HandlerError::poison(format!("the handler panicked: {text}")))
-            }
+            Err(panic) => Err(HandlerError::Poison(panicked(&*panic))),
         }
     }
 }

@@ -49,6 +49,7 @@ mod run;
 mod settings;
 mod status;
 mod subscription;
+mod supervise;
 mod table;
 
 pub use error::ChangeError;

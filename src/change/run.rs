@@ -17,7 +17,7 @@ use crate::change::handler::ChangeHandler;
 use crate::change::lanes::{Filter, LaneContext, Lanes};
 use crate::change::reader::{Intake, start_reader};
 use crate::change::settings::{ChangeSettings, OnLoss};
-use crate::change::status::Counters;
+use crate::change::status::{Counters, SubscriptionStatus};
 use crate::change::table::{Preimage, Table};
 use crate::consumer::{
     Checkpoints, Found, Lease, LogReader, LogStreams, Millis, Progress, Slice, drain,
@@ -301,17 +301,23 @@ impl SubscriptionContext {
     }
 
     /// Changes read and not done, in all tables.
-    pub(crate) fn in_flight(&self) -> usize {
+    fn in_flight(&self) -> usize {
         self.progress.lock().iter().map(|progress| progress.in_flight()).sum()
     }
 
     /// Everything before this is done, in all tables, ms; `None` before all have been read.
-    pub(crate) fn watermark(&self) -> Option<Millis> {
+    fn watermark(&self) -> Option<Millis> {
         let progress = self.progress.lock();
         if progress.len() < self.tables.len() {
             return None;
         }
         progress.iter().map(|p| p.watermark()).min().flatten()
+    }
+
+    /// How the subscription is doing.
+    pub(crate) fn status(&self) -> SubscriptionStatus {
+        let watermark = self.watermark().map(|millis| millis * 1000);
+        self.counters.status(&self.name, self.in_flight(), watermark)
     }
 
     /// Waits for the lanes to finish what they have. The first failure is the result, but

@@ -2,15 +2,10 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
-use tokio::task::{JoinError, JoinHandle};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
-use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::change::assemble::Images;
 use crate::change::error::ChangeError;
@@ -18,15 +13,12 @@ use crate::change::event::{ChangeEvent, Operation};
 use crate::change::handler::ChangeHandler;
 use crate::change::lanes::Filter;
 use crate::change::lease::Standby;
-use crate::change::metrics::{SubscriptionMetrics, count_lost_lease};
 use crate::change::run::SubscriptionContext;
 use crate::change::settings::ChangeSettings;
 use crate::change::status::SubscriptionStatus;
-use crate::consumer::{GroupState, Restarts};
+use crate::change::supervise::run;
+use crate::consumer::{Background, GroupState};
 use crate::store::EventStore;
-
-/// How often a subscription says how it is doing.
-const SAY: Duration = Duration::from_secs(1);
 
 /// The entry to change subscriptions; see [`ChangeSubscription::builder`].
 #[derive(Debug)]
@@ -166,9 +158,8 @@ impl SubscriptionBuilder {
         context.described().await?;
         let standby = Standby::prepare(&context).await?;
         context.counters.set_state(GroupState::Standby);
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(run(Arc::clone(&context), standby, stop.clone()));
-        Ok(RunningSubscription { context, task: Some(task), stop: stop.drop_guard() })
+        let task = Background::start(|stop| run(Arc::clone(&context), standby, stop));
+        Ok(RunningSubscription { context, task })
     }
 }
 
@@ -177,9 +168,7 @@ impl SubscriptionBuilder {
 #[must_use = "dropping a running subscription stops it"]
 pub struct RunningSubscription {
     context: Arc<SubscriptionContext>,
-    /// `None` once its end has been told.
-    task: Option<JoinHandle<Result<(), ChangeError>>>,
-    stop: DropGuard,
+    task: Background<ChangeError>,
 }
 
 impl fmt::Debug for RunningSubscription {
@@ -196,7 +185,7 @@ impl RunningSubscription {
 
     /// How it is doing.
     pub fn status(&self) -> SubscriptionStatus {
-        status(&self.context)
+        self.context.status()
     }
 
     /// Stops reading, finishes the changes that have been read, stores the progress.
@@ -205,12 +194,9 @@ impl RunningSubscription {
     /// [`ChangeError::Drain`] when the drain timeout passed first, and the error of a
     /// subscription that had halted, unless [`RunningSubscription::finished`] has told it.
     /// Nothing is lost: what is unfinished comes again after the next start.
-    pub async fn stop(mut self) -> Result<SubscriptionStatus, ChangeError> {
-        drop(self.stop);
-        if let Some(task) = self.task.take() {
-            joined(task.await)?;
-        }
-        Ok(status(&self.context))
+    pub async fn stop(self) -> Result<SubscriptionStatus, ChangeError> {
+        self.task.stop().await?;
+        Ok(self.context.status())
     }
 
     /// Waits until the subscription ends by itself, which it does only by halting. Returns at
@@ -219,100 +205,6 @@ impl RunningSubscription {
     /// # Errors
     /// Why it halted.
     pub async fn finished(&mut self) -> Result<(), ChangeError> {
-        let Some(task) = &mut self.task else { return Ok(()) };
-        let result = task.await;
-        self.task = None;
-        joined(result)
-    }
-}
-
-fn status(context: &SubscriptionContext) -> SubscriptionStatus {
-    let watermark = context.watermark().map(|millis| millis * 1000);
-    context.counters.status(&context.name, context.in_flight(), watermark)
-}
-
-fn joined(result: Result<Result<(), ChangeError>, JoinError>) -> Result<(), ChangeError> {
-    match result {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Ok(()),
-        },
-    }
-}
-
-/// Runs the subscription, and says how it is doing.
-async fn run(
-    context: Arc<SubscriptionContext>,
-    standby: Standby,
-    stop: CancellationToken,
-) -> Result<(), ChangeError> {
-    let mut metrics = SubscriptionMetrics::default();
-    let mut say = interval(SAY);
-    say.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut supervised = pin!(supervise(&context, standby, stop));
-    let result = loop {
-        tokio::select! {
-            result = &mut supervised => break result,
-            _ = say.tick() => metrics.publish(&status(&context)),
-        }
-    };
-    metrics.publish(&status(&context));
-    result
-}
-
-/// Runs the subscription, again and again where that may help.
-async fn supervise(
-    context: &SubscriptionContext,
-    mut standby: Standby,
-    stop: CancellationToken,
-) -> Result<(), ChangeError> {
-    let mut restarts = Restarts::new();
-    loop {
-        let Some(lease) = standby.lease(context, &stop).await else {
-            context.counters.set_state(GroupState::Stopped);
-            return Ok(());
-        };
-        context.counters.set_state(GroupState::Running);
-        let began = Instant::now();
-        let keeper = {
-            let lease = lease.clone();
-            AbortOnDropHandle::new(tokio::spawn(async move { lease.keep().await }))
-        };
-        let result = context.run(&lease, &stop).await;
-        drop(keeper);
-        let held = lease.fence.is_valid();
-        if !held {
-            count_lost_lease(&context.name);
-        } else if let Err(error) = lease.release().await {
-            tracing::warn!(
-                subscription = %context.name, %error, "the lease is not given back; it will lapse"
-            );
-        }
-        let error = match result {
-            Ok(()) => {
-                context.counters.set_state(GroupState::Stopped);
-                return Ok(());
-            }
-            // Whatever failed in a run that had to end: that it had to is the reason.
-            Err(error) if !held && !matches!(error, ChangeError::Drain { .. }) => {
-                context.lease_lost()
-            }
-            Err(error) => error,
-        };
-        if error.is_final() || stop.is_cancelled() {
-            tracing::error!(subscription = %context.name, %error, "the subscription has halted");
-            context.counters.set_state(GroupState::Halted { reason: error.to_string() });
-            return Err(error);
-        }
-        let pause = restarts.delay_after(began.elapsed());
-        tracing::warn!(
-            subscription = %context.name, %error, "the subscription begins again at its checkpoint"
-        );
-        context.counters.set_state(GroupState::Restarting { reason: error.to_string() });
-        if timeout(pause, stop.cancelled()).await.is_ok() {
-            context.counters.set_state(GroupState::Stopped);
-            return Ok(());
-        }
+        self.task.finished().await
     }
 }

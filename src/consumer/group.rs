@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::task::JoinHandle;
-use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
+use crate::consumer::background::Background;
 use crate::consumer::error::GroupError;
 use crate::consumer::handler::EventHandler;
 use crate::consumer::lane_context::Observer;
@@ -118,9 +117,8 @@ impl GroupBuilder {
             counters: Mutex::default(),
         });
         let supervisor = Supervisor::prepare(Arc::clone(&group)).await?;
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(supervisor.run(stop.clone()));
-        Ok(RunningGroup { group, task: Some(task), stop: stop.drop_guard() })
+        let task = Background::start(|stop| supervisor.run(stop));
+        Ok(RunningGroup { group, task })
     }
 }
 
@@ -137,9 +135,7 @@ pub(crate) fn host() -> String {
 #[must_use = "dropping a running group stops it"]
 pub struct RunningGroup {
     group: Arc<Group>,
-    /// `None` once its end has been told.
-    task: Option<JoinHandle<Result<(), GroupError>>>,
-    stop: DropGuard,
+    task: Background<GroupError>,
 }
 
 impl fmt::Debug for RunningGroup {
@@ -165,11 +161,8 @@ impl RunningGroup {
     /// [`GroupError::Drain`] when the drain timeout passed first, and the error of a group
     /// that had halted, unless [`RunningGroup::finished`] has told it. Nothing is lost:
     /// what is unfinished comes again after the next start.
-    pub async fn stop(mut self) -> Result<GroupStatus, GroupError> {
-        drop(self.stop);
-        if let Some(task) = self.task.take() {
-            joined(task.await)?;
-        }
+    pub async fn stop(self) -> Result<GroupStatus, GroupError> {
+        self.task.stop().await?;
         Ok(self.group.status())
     }
 
@@ -179,21 +172,6 @@ impl RunningGroup {
     /// # Errors
     /// Why it halted.
     pub async fn finished(&mut self) -> Result<(), GroupError> {
-        let Some(task) = &mut self.task else { return Ok(()) };
-        let result = task.await;
-        self.task = None;
-        joined(result)
-    }
-}
-
-fn joined(
-    result: Result<Result<(), GroupError>, tokio::task::JoinError>,
-) -> Result<(), GroupError> {
-    match result {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Ok(()),
-        },
+        self.task.finished().await
     }
 }

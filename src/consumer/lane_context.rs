@@ -293,7 +293,8 @@ fn caught(
     })
 }
 
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Box<dyn Error + Send + Sync> {
+/// What a handler panicked with, as an error.
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Box<dyn Error + Send + Sync> {
     let text = panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())

@@ -11,6 +11,7 @@
 //!            progress   a checkpoint never passes an event that is not done
 //! ```
 
+mod background;
 mod checkpoints;
 mod control;
 mod dead_letters;
@@ -66,10 +67,12 @@ pub use status::{GroupState, GroupStatus};
 pub use status_table::SliceStatus;
 pub use stored_progress::SliceProgress;
 
+pub(crate) use background::Background;
 pub(crate) use checkpoints::{Checkpoints, Found};
 pub(crate) use drain::drain;
 pub(crate) use fence::Fence;
 pub(crate) use group::host;
+pub(crate) use lane_context::panicked;
 pub(crate) use lease::{Lease, LeaseTable, Watched, check_ttl};
 #[cfg(feature = "cli")]
 pub(crate) use log_query::STREAMS_PER_QUERY;
