@@ -120,15 +120,20 @@ async fn a_subscription_whose_lease_was_taken_breaks_off_and_goes_on_when_it_has
     assert_eq!(robbed.stop().await.unwrap().handled, 2);
 }
 
-const RUNNER: [&str; 3] =
-    ["MESSINA_TEST_CHANGES_ADDRESS", "MESSINA_TEST_CHANGES_KEYSPACE", "MESSINA_TEST_CHANGES_FILE"];
+const RUNNER: [&str; 4] = [
+    "MESSINA_TEST_CHANGES_ADDRESS",
+    "MESSINA_TEST_CHANGES_KEYSPACE",
+    "MESSINA_TEST_CHANGES_FILE",
+    "MESSINA_TEST_CHANGES_LEASE_MS",
+];
 
-/// Writes who handles which key as a line of a file.
+/// Takes its time, then writes who handles which key as a line of a file.
 struct Lines(std::fs::File);
 
 #[async_trait]
 impl ChangeHandler for Lines {
     async fn handle(&self, change: &ChangeEvent) -> Result<(), HandlerError> {
+        tokio::time::sleep(Duration::from_millis(100)).await;
         let line = format!("{} {}\n", std::process::id(), key(change));
         (&self.0).write_all(line.as_bytes()).map_err(HandlerError::retry)
     }
@@ -138,16 +143,21 @@ impl ChangeHandler for Lines {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "run by other tests, in a process of its own"]
 async fn runner() {
-    let [Ok(address), Ok(keyspace), Ok(file)] = RUNNER.map(std::env::var) else { return };
+    let [Ok(address), Ok(keyspace), Ok(file), Ok(lease)] = RUNNER.map(std::env::var) else {
+        return;
+    };
     let mut db = TestDb::at(&address).await;
     db.keyspace = keyspace;
     let file = std::fs::OpenOptions::new().append(true).create(true).open(file).unwrap();
-    let running = subscription(&db, "processes", Lines(file)).await.tables(["t"]).start().await;
-    running.unwrap().finished().await.unwrap();
+    let lease_ttl = Duration::from_millis(lease.parse().unwrap());
+    let settings = ChangeSettings { lease_ttl, ..quick() };
+    let running = subscription(&db, "processes", Lines(file)).await.settings(settings);
+    running.tables(["t"]).start().await.unwrap().finished().await.unwrap();
 }
 
-fn start_runner(db: &TestDb, file: &Path) -> Child {
-    let values = [db.node_address(), db.keyspace.clone(), file.display().to_string()];
+fn start_runner(db: &TestDb, file: &Path, lease: Duration) -> Child {
+    let (file, lease) = (file.display().to_string(), lease.as_millis().to_string());
+    let values = [db.node_address(), db.keyspace.clone(), file, lease];
     again("change::lease::runner").envs(RUNNER.into_iter().zip(values)).spawn().unwrap()
 }
 
@@ -167,11 +177,11 @@ async fn when_the_process_that_runs_it_is_killed_another_takes_over_within_ten_s
     run(&db, &[TABLE]).await;
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("handled");
-    let mut first = start_runner(&db, &file);
+    let mut first = start_runner(&db, &file, ChangeSettings::default().lease_ttl);
     let active = first.id().unwrap();
     insert(&db, 0..10).await;
     until("the first handles", || async { handled(&file, active).len() == 10 }).await;
-    let second = start_runner(&db, &file);
+    let second = start_runner(&db, &file, ChangeSettings::default().lease_ttl);
     let waiting = second.id().unwrap();
     insert(&db, 10..60).await;
     until("it is in the middle", || async { handled(&file, active).len() > 20 }).await;
@@ -187,4 +197,39 @@ async fn when_the_process_that_runs_it_is_killed_another_takes_over_within_ten_s
         handled(&file, active).union(&handled(&file, waiting)).count() == 80
     })
     .await;
+}
+
+fn signal(process: u32, signal: &str) {
+    let kill = std::process::Command::new("kill").args([signal, &process.to_string()]).status();
+    assert!(kill.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_was_suspended_handles_nothing_after_another_took_over() {
+    let db = TestDb::start().await;
+    run(&db, &[TABLE]).await;
+    let directory = tempfile::tempdir().unwrap();
+    let (file, lease) = (directory.path().join("handled"), Duration::from_secs(2));
+    let first = start_runner(&db, &file, lease);
+    let suspended = first.id().unwrap();
+    insert(&db, 0..1).await;
+    until("the first handles", || async { handled(&file, suspended).len() == 1 }).await;
+    let second = start_runner(&db, &file, lease);
+    let going_on = second.id().unwrap();
+    insert(&db, 1..400).await;
+    until("it is in the middle", || async { handled(&file, suspended).len() > 20 }).await;
+    signal(suspended, "-STOP");
+    until("the second handles", || async { !handled(&file, going_on).is_empty() }).await;
+    let before = handled(&file, suspended);
+    until("the second has handled the rest", || async {
+        handled(&file, going_on).union(&before).count() == 400
+    })
+    .await;
+    signal(suspended, "-CONT");
+    insert(&db, 400..450).await;
+    until("the second goes on", || async {
+        handled(&file, going_on).is_superset(&(400..450).collect())
+    })
+    .await;
+    assert_eq!(handled(&file, suspended), before, "what it was about to do it did not do");
 }
