@@ -98,6 +98,7 @@ impl CommandLineError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_) | Self::UnknownName(_) | Self::Usage(_) => 2,
+            Self::Rebuild(error) if matches!(**error, RebuildError::Settings(_)) => 2,
             _ => 1,
         }
     }

@@ -11,7 +11,7 @@ use super::report;
 use super::shown::Shown;
 use crate::cli::connect::{store_to_rebuild, store_with_tables};
 use crate::cli::error::{CommandLineError, Outcome};
-use crate::cli::output::{self, Output};
+use crate::cli::output::Output;
 use crate::cli::service::Service;
 use crate::cli::settings::{REBUILD, Settings};
 use crate::cli::{front, pages};
@@ -82,13 +82,13 @@ async fn rebuild(
     }
     if arguments.drop_old {
         if plan.old_versions.is_empty() {
-            output::line(&format!("{}: no old versions", name))?;
+            report::dropped(name, &[], work.output)?;
             return Ok(Outcome::Well);
         }
         let versions: Vec<String> = plan.old_versions.iter().map(ToString::to_string).collect();
         confirm(arguments.yes, &format!("drop version {} of {}", versions.join(", "), name))?;
         let dropped = rebuild.drop_old().await?;
-        output::line(&format!("{}: {} old versions dropped", name, dropped.len()))?;
+        report::dropped(name, &dropped, work.output)?;
         return Ok(Outcome::Well);
     }
     if plan.mode == RebuildMode::Truncate && plan.resumes_at.is_none() {
@@ -100,7 +100,16 @@ async fn rebuild(
     if result.is_err() && stop.is_cancelled() {
         return Ok(interrupted());
     }
-    report::rebuilt(&result?, work.output)?;
+    let result = result?;
+    if let Some(id) = arguments.only_aggregate
+        && result.events == 0
+    {
+        return Err(CommandLineError::Usage(format!(
+            "aggregate {id} has no events that {name} follows in keyspace {}",
+            settings.text("keyspace")
+        )));
+    }
+    report::rebuilt(&result, work.output)?;
     Ok(Outcome::Well)
 }
 

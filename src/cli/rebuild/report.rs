@@ -1,5 +1,7 @@
 //! What is printed at the end.
 
+use serde::Serialize;
+
 use crate::cli::error::CommandLineError;
 use crate::cli::output::{self, Output};
 use crate::projection::{RebuildPlan, RebuildReport, VerifyReport};
@@ -25,18 +27,44 @@ pub(super) fn plan(plan: &RebuildPlan, form: Output) -> Result<(), CommandLineEr
     Ok(())
 }
 
+/// Versions that were dropped.
+#[derive(Debug, Serialize)]
+struct Dropped<'d> {
+    projection: &'d str,
+    dropped_versions: &'d [i32],
+}
+
+pub(super) fn dropped(
+    projection: &str,
+    dropped_versions: &[i32],
+    form: Output,
+) -> Result<(), CommandLineError> {
+    if form == Output::Json {
+        return output::json(&Dropped { projection, dropped_versions });
+    }
+    if dropped_versions.is_empty() {
+        return output::line(&format!("{projection}: no old versions"));
+    }
+    output::line(&format!("{projection}: {} old versions dropped", dropped_versions.len()))
+}
+
 pub(super) fn rebuilt(report: &RebuildReport, form: Output) -> Result<(), CommandLineError> {
     if form == Output::Json {
         return output::json(report);
     }
     let seconds = report.replay.as_secs_f64();
-    output::line(&format!(
-        "{} rebuilt: {} events, {} writes in {seconds:.1} s ({:.0} events/s)",
-        report.projection,
-        report.events,
-        report.writes,
-        report.events as f64 / seconds.max(0.001)
-    ))?;
+    let (name, events, writes) = (&report.projection, report.events, report.writes);
+    output::line(&if report.resumed {
+        // The counts are of all runs, the time is of the last.
+        format!(
+            "{name} rebuilt: {events} events, {writes} writes; the rest of them in {seconds:.1} s"
+        )
+    } else {
+        let rate = events as f64 / seconds.max(0.001);
+        format!(
+            "{name} rebuilt: {events} events, {writes} writes in {seconds:.1} s ({rate:.0} events/s)"
+        )
+    })?;
     if report.version != report.previous_version {
         output::line(&format!(
             "queries read version {}; version {} stays until --drop-old",

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::projection::rebuild::{RebuildMode, SkippedEvent};
 
@@ -51,11 +51,17 @@ pub struct RebuildReport {
     /// Where they stand: the first 1,000 of this run.
     pub skipped_events: Vec<SkippedEvent>,
     /// How long the replay took, in this run.
+    #[serde(rename = "replay_seconds", serialize_with = "seconds")]
     pub replay: Duration,
     /// How long all of it took, in this run.
+    #[serde(rename = "elapsed_seconds", serialize_with = "seconds")]
     pub elapsed: Duration,
     /// What the comparison with a second replay found, if there was one.
     pub verification: Option<VerifyReport>,
+}
+
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
 }
 
 /// How a row differs from what a replay makes.

@@ -31,10 +31,20 @@ async fn killed_amid_it_goes_on_where_it_was_and_verify_tells_what_was_tampered_
     let runner = start(RUNNER, &[&group[..], &QUICK].concat());
     let rebuild = [&["orders_by_status", "--scylla", &scylla], &QUICK[..]].concat();
 
-    let mut killed = start(REBUILD, &[&rebuild[..], &["--rate", "40"]].concat());
-    let mut lines = BufReader::new(killed.stderr.take().unwrap()).lines();
-    // The first line of progress: it is amid the replay.
-    assert!(lines.next_line().await.unwrap().unwrap().contains("replaying"));
+    let slowly = [&rebuild[..], &["--rate", "40"]].concat();
+    let begun = async || {
+        let mut child = start(REBUILD, &slowly);
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        // The first line of progress: it is amid the replay.
+        assert!(lines.next_line().await.unwrap().unwrap().contains("replaying"));
+        (child, lines)
+    };
+    let (mut interrupted, mut lines) = begun().await;
+    terminate(&interrupted).await;
+    let again = format!("what is done is kept; go on with: {REBUILD} {}", slowly.join(" "));
+    while !lines.next_line().await.unwrap().expect("it says how to go on").contains(&again) {}
+    assert_eq!(interrupted.wait().await.unwrap().code(), Some(130));
+    let (mut killed, _) = begun().await;
     killed.kill().await.unwrap();
     place(2, 10).await;
     let dry = run(REBUILD, &[&rebuild[..], &["--dry-run"]].concat()).await;
