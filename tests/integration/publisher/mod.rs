@@ -5,6 +5,7 @@ mod envelopes;
 mod independent;
 mod outage;
 mod refusals;
+mod slices;
 mod transactions;
 #[cfg(feature = "webhook")]
 mod webhook;
