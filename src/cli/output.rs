@@ -54,10 +54,11 @@ pub(crate) fn table<const N: usize>(headings: [&str; N]) -> Table {
     table
 }
 
-/// Prints a table, without the spaces at its lines' ends.
+/// Prints a table, without the spaces around its lines.
 pub(crate) fn print(table: &Table) -> Result<(), CommandLineError> {
     for row in table.to_string().lines() {
-        line(row.trim_end())?;
+        // The padding of the first column: a cell may begin with spaces of its own.
+        line(row.strip_prefix(' ').unwrap_or(row).trim_end())?;
     }
     Ok(())
 }

@@ -4,7 +4,6 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
-use serde::Serialize;
 
 use crate::consumer::group_table::GroupRow;
 use crate::consumer::progress::Millis;
@@ -14,7 +13,7 @@ use crate::store::{DatabaseError, EventStore};
 const AT_ONCE: usize = 16;
 
 /// The stored progress of one slice of a group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SliceProgress {
     /// Which.

@@ -27,7 +27,7 @@ pub(super) enum Command {
     Run,
     /// How the groups are doing, wherever they run
     Status {
-        /// Again and again, so far apart, until Ctrl-C
+        /// Again and again, so far apart (1.5s at least), until Ctrl-C
         #[arg(
             long,
             value_name = "TIME",

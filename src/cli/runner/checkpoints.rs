@@ -14,12 +14,34 @@ use crate::cli::time::moment;
 use crate::consumer::{GroupControl, SliceProgress};
 use crate::time::now_micros;
 
-/// A slice's stored progress.
+/// A slice's stored progress, as JSON has it.
 #[derive(Debug, Serialize)]
 struct Row {
     group: String,
-    #[serde(flatten)]
-    progress: SliceProgress,
+    slice: u16,
+    /// CDC streams with a checkpoint.
+    streams: usize,
+    /// Everything before this is done; null: it begins with the first event.
+    done_before: Option<String>,
+    /// The checkpoint of the stream that is farthest.
+    farthest: Option<String>,
+}
+
+impl Row {
+    fn of(group: &str, progress: &SliceProgress) -> Self {
+        Self {
+            group: group.to_owned(),
+            slice: progress.slice,
+            streams: progress.streams,
+            done_before: position(progress.oldest),
+            farthest: position(progress.newest),
+        }
+    }
+}
+
+/// A stored position as text; `None`: the beginning.
+pub(super) fn position(millis: i64) -> Option<String> {
+    (millis > 0).then(|| output::moment(millis))
 }
 
 pub(super) async fn run(
@@ -48,7 +70,7 @@ pub(super) async fn run(
             let mut rows = Vec::new();
             for name in groups {
                 for progress in control.progress(name).await? {
-                    rows.push(Row { group: name.to_owned(), progress });
+                    rows.push((name, progress));
                 }
             }
             show(&rows, output)?;
@@ -57,26 +79,26 @@ pub(super) async fn run(
     Ok(Outcome::Well)
 }
 
-fn show(rows: &[Row], form: Output) -> Result<(), CommandLineError> {
+fn show(rows: &[(&str, SliceProgress)], form: Output) -> Result<(), CommandLineError> {
     if form == Output::Json {
+        let rows: Vec<Row> = rows.iter().map(|(group, slice)| Row::of(group, slice)).collect();
         return output::json(&rows);
     }
     let now = now_micros() / 1000;
     let mut table = output::table(["group", "slice", "streams", "done before", "behind now"]);
-    for Row { group, progress } in rows {
+    for (group, progress) in rows {
         let behind = Duration::from_millis((now - progress.oldest).max(0).unsigned_abs());
+        let (at, behind) = match position(progress.oldest) {
+            Some(at) => (at, output::span(behind)),
+            None => ("the beginning".to_owned(), "-".to_owned()),
+        };
         table.add_row([
-            group.clone(),
+            (*group).to_owned(),
             progress.slice.to_string(),
             progress.streams.to_string(),
-            position(progress.oldest),
-            if progress.oldest > 0 { output::span(behind) } else { "-".to_owned() },
+            at,
+            behind,
         ]);
     }
     output::print(&table)
-}
-
-/// A stored position as people read it.
-pub(super) fn position(millis: i64) -> String {
-    if millis > 0 { output::moment(millis) } else { "the beginning".to_owned() }
 }

@@ -103,7 +103,7 @@ async fn look(
         }
         for row in &mut rows[first..] {
             row.version = version;
-            row.checkpoint = checkpoint(&progress, row.slice).map(position);
+            row.checkpoint = checkpoint(&progress, row.slice).and_then(position);
         }
     }
     Ok(rows)
