@@ -69,6 +69,9 @@ pub enum ControlError {
 /// The most slices that a group can have: each costs a reader of the log.
 const MOST_SLICES: u16 = 256;
 
+/// How often leases are looked at while they are watched.
+const LOOK: Duration = Duration::from_millis(100);
+
 impl GroupControl {
     /// Control of the groups of a store.
     ///
@@ -127,13 +130,14 @@ impl GroupControl {
                 let group = group.to_owned();
                 return Err(ControlError::StillRunning { group, waited: timeout });
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(LOOK).await;
         }
     }
 
     /// Divides a paused group into so many slices. It begins at the smallest of the old
     /// slices' checkpoints: what others of them had done after that is handled again, in
-    /// order. Costs: each slice has its own reader of the whole log.
+    /// order. Costs: each slice has its own reader of the whole log. Where a runner has died,
+    /// its lease is waited for.
     ///
     /// # Errors
     /// [`ControlError::NotPaused`] when the group is not paused or a runner still has a
@@ -180,16 +184,29 @@ impl GroupControl {
         }
     }
 
-    /// Nobody handles anything of the group, nor will before it is resumed.
+    /// Nobody handles anything of the group, nor will before it is resumed. Takes as long as
+    /// a lease if a runner died with one.
     async fn at_rest(&self, group: &str, row: &GroupRow) -> Result<(), ControlError> {
         if !row.paused {
             return Err(refused(group, "it is not paused"));
         }
-        let held = self.leases(group).await?.list().await?;
-        if held.iter().any(|lease| lease.holder.is_some()) {
-            return Err(refused(group, "a runner has not given its slice back"));
+        // A runner that lives renews its lease several times before it would lapse; one that
+        // died has left it behind.
+        let leases = self.leases(group).await?;
+        let (mut watched, first) = (Watched::new(), leases.list().await?);
+        let mut rows = first.clone();
+        loop {
+            let now = Instant::now();
+            watched.see_leases(&rows, now);
+            if !rows.iter().any(|row| watched.is_held(row, now)) {
+                return Ok(());
+            }
+            if rows.iter().any(|row| row.holder.is_some() && !first.contains(row)) {
+                return Err(refused(group, "a runner has not given its slice back"));
+            }
+            tokio::time::sleep(LOOK).await;
+            rows = leases.list().await?;
         }
-        Ok(())
     }
 
     /// How a group is doing.

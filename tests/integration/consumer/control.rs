@@ -250,3 +250,47 @@ async fn a_group_is_divided_anew_only_while_it_is_paused_and_misses_nothing() {
     let error = control.set_slices("divided", 0).await.unwrap_err();
     assert!(matches!(error, ControlError::Slices { .. }), "{error}");
 }
+
+/// What a runner that died, or one that lives, has left in the table.
+async fn lease_of_another(db: &TestDb, group: &str, beat: i64) {
+    let cql = format!(
+        "INSERT INTO {}.consumer_leases (group_name, slice, term, holder, beat, ttl_ms, slicing) \
+         VALUES ('{group}', 0, 100, 00000000-0000-0000-0000-000000000007, {beat}, 1000, 0)",
+        db.keyspace
+    );
+    db.query_unpaged(cql, ()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_died_with_its_slice_does_not_keep_a_group_from_being_divided() {
+    let db = TestDb::start().await;
+    let store = db.store().await;
+    let control = GroupControl::connect(&store).await.unwrap();
+    let seen: Arc<Seen> = Arc::default();
+    let mut versions = fill(&store, 3, 2).await;
+    let whole = runner(&store, "bereft", &seen).start().await.unwrap();
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
+    control.pause("bereft").await.unwrap();
+    control.wait_idle("bereft", SOON).await.unwrap();
+    whole.stop().await.unwrap();
+    let renewing = async {
+        for beat in 1.. {
+            lease_of_another(&db, "bereft", beat).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    lease_of_another(&db, "bereft", 0).await;
+    let error = tokio::select! {
+        () = renewing => unreachable!("it renews for ever"),
+        divided = control.set_slices("bereft", 2) => divided.unwrap_err(),
+    };
+    assert!(error.to_string().contains("has not given its slice back"), "{error}");
+    // It is killed.
+    control.set_slices("bereft", 2).await.unwrap();
+    control.resume("bereft").await.unwrap();
+    let parts = runner(&store, "bereft", &seen).start().await.unwrap();
+    versions.extend(fill(&store, 3, 2).await);
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
+    seen.assert_complete(&versions);
+    parts.stop().await.unwrap();
+}
