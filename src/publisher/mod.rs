@@ -15,7 +15,6 @@ mod sink;
 mod topic;
 #[cfg(feature = "webhook")]
 mod webhook;
-//##[cfg(feature = "webhook")]
 
 pub use console::ConsoleSink;
 pub use envelope::{
@@ -28,6 +27,5 @@ pub use message::{Headers, Message};
 pub use routing::{Key, Route, Routing, RoutingError};
 pub use sink::Sink;
 pub use topic::{InvalidTopic, topic_of};
-//##[cfg(feature = "webhook")]
 #[cfg(feature = "webhook")]
 pub use webhook::{WebhookError, WebhookSettings, WebhookSink};

@@ -223,7 +223,11 @@ impl<'s> Reader<'_, 's> {
             }
         }
         if self.take("drop") {
-            table.columns.remove(&self.next()?.to_lowercase());
+            let names =
+                if self.take("(") { self.names()? } else { vec![self.next()?.to_lowercase()] };
+            for name in names {
+                table.columns.remove(&name);
+            }
             return Ok(());
         }
         if self.take("with") {
@@ -268,6 +272,8 @@ mod tests {
                  m map<text, frozen<list<int>>>, PRIMARY KEY ((a, b), c)) \
                  WITH CLUSTERING ORDER BY (c DESC) AND comment = 'x'",
                 "ALTER TABLE t ADD d uuid",
+                "ALTER TABLE t ADD (e int, f int, g int)",
+                "ALTER TABLE t DROP (e, f)",
             ]
             .into_iter(),
         )
@@ -279,6 +285,8 @@ mod tests {
         assert_eq!(t.columns["m"], "map<text, frozen<list<int>>>");
         assert_eq!(t.columns["s"], "text");
         assert_eq!(t.columns["d"], "uuid");
+        assert!(t.columns.contains_key("g"));
+        assert!(!t.columns.contains_key("e") && !t.columns.contains_key("f"));
     }
 
     #[test]

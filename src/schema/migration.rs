@@ -33,7 +33,7 @@ pub(crate) const OWN: &[Migration] = &[
     Migration::new(1, "write_side", include_str!("../../cql/0001_write_side.cql")),
     Migration::new(2, "consumer_groups", include_str!("../../cql/0002_consumer_groups.cql")),
     Migration::new(3, "commands", include_str!("../../cql/0003_commands.cql")),
-    Migration::new(4, "rebuild", include_str!("../../cql/0005_rebuild.cql")),
-    Migration::new(5, "handled_once", include_str!("../../cql/0006_handled_once.cql")),
-    Migration::new(6, "replay", include_str!("../../cql/0004_replay.cql")),
+    Migration::new(4, "rebuild", include_str!("../../cql/0004_rebuild.cql")),
+    Migration::new(5, "handled_once", include_str!("../../cql/0005_handled_once.cql")),
+    Migration::new(6, "replay", include_str!("../../cql/0006_replay.cql")),
 ];

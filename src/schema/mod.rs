@@ -4,6 +4,7 @@
 mod cql;
 mod definition;
 mod deployed;
+mod effect;
 mod expected;
 mod migration;
 #[allow(clippy::module_inception)]

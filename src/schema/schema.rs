@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::deployed::{self, Difference};
 use super::migration::{MESSINA, Migration, OWN};
 use super::versions::{self, ReadModelTables};
-use super::{cql, expected};
+use super::{cql, effect, expected};
 
 const MIGRATIONS_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (\
     component text, version int, name text, checksum uuid, applied_at timestamp, \
@@ -161,7 +161,9 @@ impl Schema {
     }
 
     /// Creates the keyspace if needed, applies the migrations that are missing, in order, and
-    /// brings versions of [read models](Schema::read_model) level with them. Doing it twice, or from two processes at once, changes nothing.
+    /// brings versions of [read models](Schema::read_model) level with them. Doing it twice, or
+    /// from two processes at once, changes nothing. A migration that was cut short is carried
+    /// out again from its beginning: what it made already is no error.
     ///
     /// # Errors
     /// [`SchemaError`]; what had been applied stays recorded, so a repeat goes on from there.
@@ -185,7 +187,8 @@ impl Schema {
                 None => {}
             }
             for statement in cql::statements(migration.script) {
-                session.query_unpaged(self.qualified(&statement)?, ()).await?;
+                let qualified = self.qualified(&statement)?;
+                effect::execute(session, &self.keyspace, &statement, &qualified).await?;
             }
             session
                 .query_unpaged(
