@@ -13,8 +13,8 @@ use crate::command::known::Known;
 use crate::command::meters::Ended;
 use crate::command::{CommandError, ConflictDecision, Conflicted, Reply};
 use crate::event::{DomainEvent, EventEnvelope, Payload};
-use crate::ids::EventId;
-use crate::store::{Append, Committed, NewEvent, NewOutcome, StoreError, StoredOutcome};
+use crate::ids::{CommitId, EventId};
+use crate::store::{Append, Commit, NewEvent, NewOutcome, StoreError, StoredOutcome};
 use crate::time::now_micros;
 
 /// One command, carried out by one handler.
@@ -58,6 +58,8 @@ impl<'h, A: Aggregate> Run<'h, A> {
         result
     }
 
+    /// What most commands do not come to is boxed: the future of a command is allocated, and
+    /// is as large as the largest that it may wait for.
     async fn carry_out(&mut self, began: Instant) -> Outcome<A> {
         let handler = self.handler;
         let id = self.request.id;
@@ -69,21 +71,23 @@ impl<'h, A: Aggregate> Run<'h, A> {
             }
             None => {
                 handler.meters.cache_misses.increment(1);
-                (handler.load(id).await?, false)
+                (Box::pin(handler.load(id)).await?, false)
             }
         };
         let mut head_seen = false;
         let mut head_only = false;
         loop {
-            if let Some(answered) = self.answered(&mut known).await? {
-                return self.repeat(known, answered).await;
+            if !self.wanted(&known).is_empty()
+                && let Some(answered) = Box::pin(self.answered(&mut known)).await?
+            {
+                return Box::pin(self.repeat(known, answered)).await;
             }
             let decision = self.decide(&known.loaded);
             if !self.is_to_be_appended(&decision) {
                 // Only what is appended is checked by the reservation: anything else must
                 // not rest on what is remembered.
                 if std::mem::take(&mut may_be_stale) {
-                    self.refresh(&mut known).await?;
+                    Box::pin(self.refresh(&mut known)).await?;
                     continue;
                 }
                 // Nor, with a key, on what an earlier attempt at this command has reserved
@@ -93,7 +97,7 @@ impl<'h, A: Aggregate> Run<'h, A> {
                 let look = self.key.is_some() || ahead;
                 if look
                     && !std::mem::replace(&mut head_seen, true)
-                    && self.catch_up(&mut known).await?
+                    && Box::pin(self.catch_up(&mut known)).await?
                 {
                     continue;
                 }
@@ -108,10 +112,11 @@ impl<'h, A: Aggregate> Run<'h, A> {
             };
             let worked = self.work_out(&known.loaded, &events, rejection.as_ref())?;
             self.attempts += 1;
-            match handler.store.append_with(worked.append, worked.outcome).await {
-                Ok(committed) => {
-                    let (state, response, impact) = (worked.state, worked.response, worked.impact);
-                    let events = advance(&mut known, committed, events, state);
+            match handler.store.append_with(&worked.append, worked.outcome).await {
+                Ok((commit, write_time)) => {
+                    let (response, impact) = (worked.response, worked.impact);
+                    advance(&mut known, &commit, write_time, worked.state);
+                    let events = commit.envelopes(&worked.append.metadata, events);
                     if let Some(snapshots) = &handler.snapshots {
                         snapshots.consider(&handler.store, &mut known);
                     }
@@ -141,11 +146,11 @@ impl<'h, A: Aggregate> Run<'h, A> {
                     if !news {
                         self.wait_or_give_up(began, expected, actual).await?;
                     }
-                    self.refresh(&mut known).await?;
+                    Box::pin(self.refresh(&mut known)).await?;
                     // Reserved, but not written: its writer is slow or gone. Or nothing has
                     // changed but the head: another command was answered without events.
                     if known.loaded.version < actual || actual == expected {
-                        self.catch_up(&mut known).await?;
+                        Box::pin(self.catch_up(&mut known)).await?;
                     }
                 }
                 Err(error) => return Err(error.into()),
@@ -215,20 +220,32 @@ impl<'h, A: Aggregate> Run<'h, A> {
         Ok(head.finished || before != (known.loaded.version, known.loaded.last_commit))
     }
 
+    fn own_command(&self) -> Option<Uuid> {
+        self.key.as_ref().map(|key| key.command_id(self.request.id))
+    }
+
+    /// The command of the last commit, if its answer has not been seen and may be there.
+    fn last_command(&self, known: &Known<A>) -> Option<Uuid> {
+        let ttl = self.handler.store.outcome_ttl_micros();
+        known.unsettled_command(now_micros().saturating_sub(ttl))
+    }
+
+    /// The commands whose stored answers have to be looked for.
+    fn wanted(&self, known: &Known<A>) -> Vec<Uuid> {
+        let (own, last) = (self.own_command(), self.last_command(known));
+        own.into_iter().chain(last.filter(|last| Some(*last) != own)).collect()
+    }
+
     /// The stored answer, if the command has a key and was answered. Asked after loading: an
     /// answer that is not there belongs to no event that is, once the last commit's is there.
     async fn answered(&self, known: &mut Known<A>) -> Result<Option<StoredOutcome>, StoreError> {
-        let handler = self.handler;
-        let own = self.key.as_ref().map(|key| key.command_id(self.request.id));
+        let own = self.own_command();
         loop {
-            let oldest = now_micros().saturating_sub(handler.store.outcome_ttl_micros());
-            let last = known.unsettled_command(oldest);
-            let wanted: [Option<Uuid>; 2] = [own, last.filter(|last| Some(*last) != own)];
-            let wanted: Vec<Uuid> = wanted.into_iter().flatten().collect();
+            let (last, wanted) = (self.last_command(known), self.wanted(known));
             if wanted.is_empty() {
                 return Ok(None);
             }
-            let mut found = handler.store.outcomes(self.request.id, &wanted).await?;
+            let mut found = self.handler.store.outcomes(self.request.id, &wanted).await?;
             if let Some(at) = found.iter().position(|o| Some(o.command_id) == own) {
                 return Ok(Some(found.swap_remove(at)));
             }
@@ -393,24 +410,17 @@ impl<'h, A: Aggregate> Run<'h, A> {
     }
 }
 
-/// Takes an acknowledged commit in; returns its events.
-fn advance<A: Aggregate>(
-    known: &mut Known<A>,
-    committed: Committed,
-    events: Vec<A::Event>,
-    state: A,
-) -> Vec<EventEnvelope<A::Event>> {
+/// Takes an acknowledged commit in, and the state after it.
+fn advance<A: Aggregate>(known: &mut Known<A>, commit: &Commit, write_time: i64, state: A) {
     let Known { loaded, settled, .. } = known;
     loaded.state = state;
-    loaded.last_commit = Some(committed.commit_id);
+    loaded.last_commit = Some(CommitId(commit.commit_id));
     *settled = true;
-    if let Some(last) = committed.events.last() {
-        loaded.version = last.sequence_number;
+    if let Some(last) = commit.events.last() {
+        loaded.version = commit.last_sequence_number();
         loaded.last_committed_at = last.committed_at;
-        loaded.last_write_time = committed.write_time;
+        loaded.last_write_time = write_time;
     }
-    let stored = committed.events.iter().zip(events);
-    stored.map(|(envelope, event)| envelope.with_event(event)).collect()
 }
 
 fn unanswerable<E: std::error::Error>(error: &serde_json::Error) -> CommandError<E> {

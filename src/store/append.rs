@@ -113,20 +113,27 @@ impl EventStore {
         {
             self.settle_head(append.aggregate_id).await?;
         }
-        self.append_with(append, None).await
+        let (commit, write_time) = self.append_with(&append, None).await?;
+        let payloads = append.events.into_iter().map(|event| event.payload);
+        Ok(Committed {
+            commit_id: CommitId(commit.commit_id),
+            events: commit.envelopes(&append.metadata, payloads),
+            write_time,
+        })
     }
 
-    /// Appends events, possibly none, with the answer to their command.
+    /// Appends events, possibly none, with the answer to their command. Returns the commit
+    /// and the write timestamp of its batch, µs.
     pub(crate) async fn append_with(
         &self,
-        append: Append,
+        append: &Append,
         outcome: Option<NewOutcome>,
-    ) -> Result<Committed, StoreError> {
+    ) -> Result<(Commit, i64), StoreError> {
         let began = Instant::now();
-        let commit = self.commit_of(&append, outcome)?;
+        let commit = self.commit_of(append, outcome)?;
         let pending = commit.encode().map_err(StoreError::Invalid)?;
         let deadline = began + self.inner.settings.append_deadline;
-        let write_time = match self.reserve(&append, &commit, &pending, deadline).await? {
+        let write_time = match self.reserve(append, &commit, &pending, deadline).await? {
             Reservation::Ours => {
                 self.apply(&commit, Part::All, append.last_write_time, deadline).await?
             }
@@ -140,11 +147,7 @@ impl EventStore {
             }
         };
         metrics::histogram!(telemetry::APPEND_SECONDS).record(began.elapsed());
-        Ok(Committed {
-            commit_id: CommitId(commit.commit_id),
-            events: commit.envelopes(&append.metadata),
-            write_time,
-        })
+        Ok((commit, write_time))
     }
 
     /// The commit, its times and ids decided, checked against the limits.
@@ -173,7 +176,7 @@ impl EventStore {
         let commit = Commit {
             commit_id: outcome.as_ref().map_or_else(|| CommitId::new().0, |o| o.command_id),
             aggregate_id: append.aggregate_id.0,
-            aggregate_type: append.aggregate_type.to_string(),
+            aggregate_type: Arc::clone(&append.aggregate_type),
             first_sequence_number: append.expected_version + 1,
             previous_committed_at: (append.expected_version > 0)
                 .then_some(append.last_committed_at),
@@ -189,7 +192,7 @@ impl EventStore {
                     committed_at += EVENT_STEP;
                     CommitEvent {
                         event_id: event.event_id.0,
-                        event_type: event.event_type.to_string(),
+                        event_type: Arc::clone(&event.event_type),
                         event_version: event.event_version,
                         payload: event.payload.clone(),
                         committed_at,
@@ -222,7 +225,7 @@ impl EventStore {
         check(commit.metadata.len(), settings.max_metadata_bytes, &|| Oversized::Metadata)?;
         for event in &commit.events {
             check(event.payload.as_str().len(), settings.max_payload_bytes, &|| {
-                Oversized::Payload { event_type: event.event_type.clone() }
+                Oversized::Payload { event_type: event.event_type.to_string() }
             })?;
         }
         check(commit.batch_size(), settings.max_batch_bytes, &|| Oversized::Commit {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
-use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::statement::Consistency;
 use scylla::statement::batch::{Batch, BatchType};
 use tokio::time::Instant;
@@ -40,13 +39,12 @@ impl EventStore {
             Part::All => batch_rows(commit),
             Part::Outcome => outcome_row(commit).into_iter().collect(),
         };
-        let mut batch = Batch::new(BatchType::Logged);
-        for row in &rows {
-            batch.append_statement(row.statement(&self.inner.statements).clone());
-        }
+        let statements = &self.inner.statements;
+        let of_rows = rows.iter().map(|row| row.statement(statements).clone().into()).collect();
+        let mut batch = Batch::new_with_statements(BatchType::Logged, of_rows);
         batch.set_consistency(Consistency::LocalQuorum);
         batch.set_request_timeout(Some(self.inner.settings.request_timeout));
-        batch.set_retry_policy(Some(Arc::new(FallthroughRetryPolicy)));
+        batch.set_retry_policy(Some(Arc::clone(&statements.no_retry)));
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
         loop {
             let write_time = now_micros().max(last_write_time + 1);

@@ -12,6 +12,13 @@ use crate::ids::{AggregateId, CausationId, CommitId, CorrelationId, EventId};
 /// First byte of the blob: the format, so that a later build can change it.
 const FORMAT_POSTCARD_LZ4: u8 = 1;
 
+/// The same without compression.
+const FORMAT_POSTCARD: u8 = 2;
+
+/// Bytes from which on compression is worth its cost: a table of 8 KiB or more that is made
+/// anew each time, and some microseconds. A commit of a few small events is not.
+const WORTH_COMPRESSING: usize = 1024;
+
 /// A blob that claims to be larger is not decompressed. A commit is under 1 MiB (the
 /// server's batch limit), so this leaves room and bounds memory.
 const MAX_DECODED: usize = 16 << 20;
@@ -21,7 +28,7 @@ const MAX_DECODED: usize = 16 << 20;
 pub(crate) struct Commit {
     pub(crate) commit_id: Uuid,
     pub(crate) aggregate_id: Uuid,
-    pub(crate) aggregate_type: String,
+    pub(crate) aggregate_type: Arc<str>,
     pub(crate) first_sequence_number: i64,
     /// `committed_at` of the event before the first; `None` for a new aggregate.
     pub(crate) previous_committed_at: Option<i64>,
@@ -42,7 +49,7 @@ pub(crate) struct Commit {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CommitEvent {
     pub(crate) event_id: Uuid,
-    pub(crate) event_type: String,
+    pub(crate) event_type: Arc<str>,
     pub(crate) event_version: i32,
     pub(crate) payload: Payload,
     pub(crate) committed_at: i64,
@@ -115,22 +122,43 @@ impl Commit {
     }
 
     pub(crate) fn encode(&self) -> Result<Vec<u8>, String> {
-        let plain = postcard::to_stdvec(self).map_err(|e| e.to_string())?;
+        let mut plain = Vec::with_capacity(1 + self.text_size() + 256 + 64 * self.events.len());
+        plain.push(FORMAT_POSTCARD);
+        let plain = postcard::to_extend(self, plain).map_err(|e| e.to_string())?;
+        let Some(body) = plain.get(1..).filter(|body| body.len() >= WORTH_COMPRESSING) else {
+            return Ok(plain);
+        };
         let mut blob = vec![FORMAT_POSTCARD_LZ4];
-        blob.extend(lz4_flex::block::compress_prepend_size(&plain));
+        blob.extend(lz4_flex::block::compress_prepend_size(body));
         Ok(blob)
+    }
+
+    /// About the bytes of its texts.
+    fn text_size(&self) -> usize {
+        let size = |text: &Option<Payload>| text.as_ref().map_or(0, |t| t.as_str().len());
+        let event =
+            |e: &CommitEvent| e.payload.as_str().len() + e.event_type.len() + size(&e.state_after);
+        self.metadata.len()
+            + size(&self.state_before)
+            + self.events.iter().map(event).sum::<usize>()
+            + self.outcome.as_ref().map_or(0, CommitOutcome::text_size)
     }
 
     pub(crate) fn decode(blob: &[u8]) -> Result<Self, String> {
         let Some((&format, body)) = blob.split_first() else {
             return Err("the pending commit is empty".to_owned());
         };
-        if format != FORMAT_POSTCARD_LZ4 {
-            return Err(format!(
-                "the pending commit has format {format}, this build knows {FORMAT_POSTCARD_LZ4}: \
-                 a newer build wrote it and must finish it"
-            ));
+        match format {
+            FORMAT_POSTCARD => postcard::from_bytes(body).map_err(|e| e.to_string()),
+            FORMAT_POSTCARD_LZ4 => Self::decode_compressed(body),
+            _ => Err(format!(
+                "the pending commit has format {format}, this build knows {FORMAT_POSTCARD_LZ4} \
+                 and {FORMAT_POSTCARD}: a newer build wrote it and must finish it"
+            )),
         }
+    }
+
+    fn decode_compressed(body: &[u8]) -> Result<Self, String> {
         let (size, compressed) =
             lz4_flex::block::uncompressed_size(body).map_err(|e| e.to_string())?;
         if size > MAX_DECODED {
@@ -140,21 +168,26 @@ impl Commit {
         postcard::from_bytes(&plain).map_err(|e| e.to_string())
     }
 
-    /// The envelopes of its events, given the metadata as it was before encoding.
-    pub(crate) fn envelopes(&self, metadata: &Metadata) -> Vec<EventEnvelope> {
-        let aggregate_type: Arc<str> = self.aggregate_type.as_str().into();
+    /// The envelopes of its events, given these in any form and the metadata as it was before
+    /// encoding.
+    pub(crate) fn envelopes<E>(
+        &self,
+        metadata: &Metadata,
+        events: impl IntoIterator<Item = E>,
+    ) -> Vec<EventEnvelope<E>> {
         let mut previous = self.previous_committed_at;
         self.events
             .iter()
             .zip(self.first_sequence_number..)
-            .map(|(event, sequence_number)| EventEnvelope {
+            .zip(events)
+            .map(|((event, sequence_number), form)| EventEnvelope {
                 aggregate_id: AggregateId(self.aggregate_id),
-                aggregate_type: Arc::clone(&aggregate_type),
+                aggregate_type: Arc::clone(&self.aggregate_type),
                 sequence_number,
                 event_id: EventId(event.event_id),
-                event_type: event.event_type.as_str().into(),
+                event_type: Arc::clone(&event.event_type),
                 event_version: event.event_version,
-                event: event.payload.clone(),
+                event: form,
                 metadata: metadata.clone(),
                 correlation_id: self.correlation_id.map(CorrelationId),
                 causation_id: self.causation_id.map(CausationId),
@@ -177,7 +210,7 @@ mod tests {
         Commit {
             commit_id: Uuid::now_v7(),
             aggregate_id: Uuid::now_v7(),
-            aggregate_type: "Order".to_owned(),
+            aggregate_type: "Order".into(),
             first_sequence_number: 3,
             previous_committed_at: Some(5),
             correlation_id: Some(Uuid::now_v7()),
@@ -189,7 +222,7 @@ mod tests {
             events: (0..events)
                 .map(|i| CommitEvent {
                     event_id: Uuid::now_v7(),
-                    event_type: "ItemAdded".to_owned(),
+                    event_type: "ItemAdded".into(),
                     event_version: 1,
                     payload: Payload::from_json_text(payload),
                     committed_at: 15 + 10 * i as i64,
@@ -212,7 +245,12 @@ mod tests {
 
     #[test]
     fn what_is_encoded_is_decoded() {
-        let mut commit = commit(r#"{"sku":"häß"}"#, 3);
+        for payload in [r#"{"sku":"häß"}"#, &format!(r#"{{"text":"{}"}}"#, "x".repeat(2_000))] {
+            whole(commit(payload, 3));
+        }
+    }
+
+    fn whole(mut commit: Commit) {
         commit.state_before = Some(Payload::from_json_text("{}"));
         commit.events[0].state_after = Some(Payload::from_json_text(r#"{"items":1}"#));
         commit.outcome = Some(outcome());
@@ -264,7 +302,7 @@ mod tests {
 
     #[test]
     fn envelopes_chain_their_committed_at() {
-        let envelopes = commit("{}", 2).envelopes(&Metadata::default());
+        let envelopes = commit("{}", 2).envelopes(&Metadata::default(), [(), ()]);
         assert_eq!(envelopes[0].previous_committed_at, Some(5));
         assert_eq!(envelopes[1].previous_committed_at, Some(15));
         assert_eq!(envelopes[1].sequence_number, 4);

@@ -22,7 +22,7 @@ mod store;
 
 pub(crate) use append::NewOutcome;
 pub use append::{Append, Committed, NewEvent};
-pub(crate) use commit::event_batch_size;
+pub(crate) use commit::{Commit, event_batch_size};
 pub use error::{Oversized, StoreError};
 pub(crate) use outcomes::StoredOutcome;
 pub(crate) use position::Position;

@@ -78,9 +78,9 @@ impl SerializeRow for BatchRow<'_> {
             BatchRow::EventStore(commit, number, event) => (
                 commit.aggregate_id,
                 *number,
-                commit.aggregate_type.as_str(),
+                &*commit.aggregate_type,
                 event.event_id,
-                event.event_type.as_str(),
+                &*event.event_type,
                 event.event_version,
                 event.payload.as_str(),
                 unset(Some(commit.metadata.as_str()).filter(|m| !m.is_empty())),
@@ -95,9 +95,9 @@ impl SerializeRow for BatchRow<'_> {
             BatchRow::Outbox { commit, number, event, previous_committed_at, state_before } => (
                 commit.aggregate_id,
                 *number,
-                commit.aggregate_type.as_str(),
+                &*commit.aggregate_type,
                 event.event_id,
-                event.event_type.as_str(),
+                &*event.event_type,
                 event.event_version,
                 event.payload.as_str(),
                 unset(Some(commit.metadata.as_str()).filter(|m| !m.is_empty())),
@@ -116,7 +116,7 @@ impl SerializeRow for BatchRow<'_> {
                 commit.aggregate_id,
                 commit.commit_id,
                 outcome.idempotency_key.as_str(),
-                commit.aggregate_type.as_str(),
+                &*commit.aggregate_type,
                 outcome.fingerprint,
                 commit.last_sequence_number(),
                 // Bounded by the size of a batch.

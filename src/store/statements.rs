@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scylla::client::session::Session;
-use scylla::policies::retry::FallthroughRetryPolicy;
+use scylla::policies::retry::{FallthroughRetryPolicy, RetryPolicy};
 use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency};
 
@@ -16,6 +16,8 @@ const EVENT_COLUMNS: &str = "aggregate_id, sequence_number, aggregate_type, even
 
 /// Prepared statements.
 pub(super) struct Statements {
+    /// The protocol repeats by its own rules: with a new timestamp, or after a look.
+    pub(super) no_retry: Arc<dyn RetryPolicy>,
     pub(super) reserve: PreparedStatement,
     pub(super) read_head: PreparedStatement,
     pub(super) insert_event: PreparedStatement,
@@ -36,13 +38,13 @@ impl Statements {
         keyspace: &str,
         request_timeout: Duration,
     ) -> Result<Self, DatabaseError> {
+        let no_retry: Arc<dyn RetryPolicy> = Arc::new(FallthroughRetryPolicy);
         let write = async |cql: String| {
             let mut statement = session.prepare(cql).await?;
             statement.set_consistency(Consistency::LocalQuorum);
             statement.set_serial_consistency(Some(SerialConsistency::LocalSerial));
             statement.set_request_timeout(Some(request_timeout));
-            // The protocol repeats by its own rules: with a new timestamp, or after a look.
-            statement.set_retry_policy(Some(Arc::new(FallthroughRetryPolicy)));
+            statement.set_retry_policy(Some(Arc::clone(&no_retry)));
             Ok::<_, DatabaseError>(statement)
         };
         let read = async |cql: String, consistency: Consistency| {
@@ -55,6 +57,7 @@ impl Statements {
         };
         let quorum = Consistency::LocalQuorum;
         Ok(Self {
+            no_retry: Arc::clone(&no_retry),
             reserve: write(format!(
                 "UPDATE {keyspace}.aggregate_heads SET sequence_number = ?, commit_id = ?, pending = ? \
                  WHERE aggregate_id = ? IF sequence_number = ? AND commit_id = ?"
