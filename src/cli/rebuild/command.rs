@@ -143,7 +143,9 @@ async fn verify(
 /// The same command goes on: it is what the shell has in its history.
 fn interrupted() -> Outcome {
     let again: Vec<String> = std::env::args().collect();
-    eprintln!("interrupted: what is done is kept; go on with: {}", again.join(" "));
+    // No argument has a NUL, which is all that it refuses.
+    let again = shlex::try_join(again.iter().map(String::as_str)).unwrap_or_default();
+    eprintln!("interrupted: what is done is kept; go on with: {again}");
     Outcome::Interrupted
 }
 

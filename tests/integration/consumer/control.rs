@@ -9,7 +9,7 @@ use messina::consumer::{
 use messina::{AggregateId, CommandHandler, EventStore};
 
 use super::recorder::{Recorder, Seen, events, fill, group};
-use crate::support::{Account, AccountCommand, TestDb, quick, until};
+use crate::support::{Account, AccountCommand, TestDb, quick, spread, until};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -173,16 +173,7 @@ async fn slices_are_spread_over_the_runners_and_moved_when_one_comes_or_goes() {
     let ids: Vec<_> = fill(&store, 24, 1).await.into_keys().collect();
     let stop = tokio_util::sync::CancellationToken::new();
     let writing = tokio::spawn(write_on(store.clone(), ids, stop.clone()));
-    let spread = async |want: &[usize]| {
-        let running = control.overview("spread").await.unwrap().running;
-        let mut counts = std::collections::HashMap::<_, usize>::new();
-        for slice in running.iter().filter(|s| s.state.as_deref() == Some("running")) {
-            *counts.entry(slice.runner).or_default() += 1;
-        }
-        let mut counts: Vec<_> = counts.into_values().collect();
-        counts.sort_unstable();
-        counts == want
-    };
+    let spread = async |want: &[usize]| spread(&control, "spread").await == want;
     let mut groups = vec![sliced(&store, "spread", &seen, 4).start().await.unwrap()];
     until("one has all", || async { spread(&[4]).await }).await;
     groups.push(sliced(&store, "spread", &seen, 4).start().await.unwrap());

@@ -6,7 +6,9 @@ use messina::publisher::{KafkaSettings, KafkaSink, Publisher};
 use messina::{AggregateId, CommandHandler, EventEnvelope, EventStore};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Account, AccountCommand, TestDb, TestKafka, assert_in_order, quick, until};
+use crate::support::{
+    Account, AccountCommand, TestDb, TestKafka, assert_in_order, quick, spread, until,
+};
 
 const GROUP: &str = "sliced publisher";
 const SLICES: u16 = 4;
@@ -46,17 +48,7 @@ async fn each_key_keeps_its_order_while_slices_move_between_runners() {
     let store = db.store().await;
     let kafka = TestKafka::start("Account");
     let control = GroupControl::connect(&store).await.unwrap();
-    // How many slices each runner has, the fewest first.
-    let spread = async || {
-        let running = control.overview(GROUP).await.unwrap().running;
-        let mut counts = std::collections::HashMap::<_, usize>::new();
-        for slice in running.iter().filter(|s| s.state.as_deref() == Some("running")) {
-            *counts.entry(slice.runner).or_default() += 1;
-        }
-        let mut counts: Vec<_> = counts.into_values().collect();
-        counts.sort_unstable();
-        counts
-    };
+    let spread = async || spread(&control, GROUP).await;
     let stop = CancellationToken::new();
     let writing = tokio::spawn(write_on(store.clone(), stop.clone()));
     let mut runners = vec![runner(&store, &kafka).await];

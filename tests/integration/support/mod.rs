@@ -8,6 +8,7 @@ mod kafka;
 mod node;
 mod proxy;
 mod quick;
+mod spread;
 mod wait;
 
 pub use account::{Account, AccountCommand, AccountEvent};
@@ -18,4 +19,5 @@ pub use kafka::{TestKafka, assert_in_order, independent_broker};
 pub use node::{again, start_node};
 pub use proxy::KafkaProxy;
 pub use quick::quick;
+pub use spread::spread;
 pub use wait::until;
