@@ -20,12 +20,8 @@ pub(crate) async fn prepare_repeatable(
     cql: String,
     timeout: Option<Duration>,
 ) -> Result<PreparedStatement, DatabaseError> {
-    let mut statement = session.prepare(cql).await?;
-    statement.set_consistency(Consistency::LocalQuorum);
+    let mut statement = prepare(session, cql, timeout).await?;
     statement.set_is_idempotent(true);
-    if timeout.is_some() {
-        statement.set_request_timeout(timeout);
-    }
     Ok(statement)
 }
 
@@ -35,10 +31,19 @@ pub(crate) async fn prepare_conditional(
     cql: String,
     timeout: Option<Duration>,
 ) -> Result<PreparedStatement, DatabaseError> {
-    let mut statement = session.prepare(cql).await?;
-    statement.set_consistency(Consistency::LocalQuorum);
+    let mut statement = prepare(session, cql, timeout).await?;
     statement.set_serial_consistency(Some(SerialConsistency::LocalSerial));
     statement.set_retry_policy(Some(Arc::new(FallthroughRetryPolicy)));
+    Ok(statement)
+}
+
+async fn prepare(
+    session: &Session,
+    cql: String,
+    timeout: Option<Duration>,
+) -> Result<PreparedStatement, DatabaseError> {
+    let mut statement = session.prepare(cql).await?;
+    statement.set_consistency(Consistency::LocalQuorum);
     if timeout.is_some() {
         statement.set_request_timeout(timeout);
     }
