@@ -77,7 +77,7 @@ impl<'h, A: Aggregate> Run<'h, A> {
         let mut head_seen = false;
         let mut head_only = false;
         loop {
-            if !self.wanted(&known).is_empty()
+            if (self.key.is_some() || self.last_command(&known).is_some())
                 && let Some(answered) = Box::pin(self.answered(&mut known)).await?
             {
                 return Box::pin(self.repeat(known, answered)).await;
@@ -220,28 +220,20 @@ impl<'h, A: Aggregate> Run<'h, A> {
         Ok(head.finished || before != (known.loaded.version, known.loaded.last_commit))
     }
 
-    fn own_command(&self) -> Option<Uuid> {
-        self.key.as_ref().map(|key| key.command_id(self.request.id))
-    }
-
     /// The command of the last commit, if its answer has not been seen and may be there.
     fn last_command(&self, known: &Known<A>) -> Option<Uuid> {
         let ttl = self.handler.store.outcome_ttl_micros();
         known.unsettled_command(now_micros().saturating_sub(ttl))
     }
 
-    /// The commands whose stored answers have to be looked for.
-    fn wanted(&self, known: &Known<A>) -> Vec<Uuid> {
-        let (own, last) = (self.own_command(), self.last_command(known));
-        own.into_iter().chain(last.filter(|last| Some(*last) != own)).collect()
-    }
-
     /// The stored answer, if the command has a key and was answered. Asked after loading: an
     /// answer that is not there belongs to no event that is, once the last commit's is there.
     async fn answered(&self, known: &mut Known<A>) -> Result<Option<StoredOutcome>, StoreError> {
-        let own = self.own_command();
+        let own = self.key.as_ref().map(|key| key.command_id(self.request.id));
         loop {
-            let (last, wanted) = (self.last_command(known), self.wanted(known));
+            let last = self.last_command(known);
+            let wanted: Vec<Uuid> =
+                own.into_iter().chain(last.filter(|last| Some(*last) != own)).collect();
             if wanted.is_empty() {
                 return Ok(None);
             }
