@@ -51,11 +51,12 @@ mod tests {
     #[test]
     fn this_process_uses_memory_and_time() {
         let watched = Watched::begin(None);
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_millis(100) {
-            std::hint::spin_loop();
+        // However little of the machine it gets, it is told when it has used some of it.
+        while watched.cores().unwrap() == 0.0 {
+            assert!(watched.began.elapsed() < Duration::from_secs(60));
         }
-        assert!(watched.cores().unwrap() > 0.3);
+        let used = watched.cores().unwrap() * watched.began.elapsed().as_secs_f64();
+        assert!(used > 0.005, "{used} s");
         assert!(watched.resident_mb().unwrap() > 1.0);
     }
 }
