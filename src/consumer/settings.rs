@@ -136,11 +136,12 @@ pub struct TailSettings {
     /// How much of the log each poll reads again. 50 ms: rows become visible that late when
     /// writes are quick and clocks agree.
     pub overlap: Duration,
-    /// The same for some polls. 1 s: a slow write, clocks some hundred milliseconds apart.
-    /// What is later still comes by the sweep.
+    /// The same for some polls, before the last such poll. 1 s: a slow write, clocks some
+    /// hundred milliseconds apart. What is later still comes by the sweep.
     pub wide_overlap: Duration,
     /// Which polls read the wide overlap: every tenth, so that a row which is late by less
-    /// is late by ten polls at most, and rows are read but twice or thrice.
+    /// comes ten polls later at most, and rows are read but twice or thrice. A poll after one
+    /// that found nothing does in any case: there is little to read again.
     pub wide_every: u32,
 }
 

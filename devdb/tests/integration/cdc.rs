@@ -9,7 +9,7 @@ use scylla::value::CqlValue;
 use scylla_cdc::consumer::{CDCRow, Consumer, ConsumerFactory, OperationType};
 use scylla_cdc::log_reader::CDCLogReaderBuilder;
 
-use crate::common::{Node, start};
+use crate::common::{Node, start, until};
 
 /// What was received, by partition, in order of arrival.
 type Received = Arc<Mutex<BTreeMap<i32, Vec<i32>>>>;
@@ -68,13 +68,11 @@ pub async fn read_all(node: &Node, since: Duration, writes: impl AsyncFnOnce()) 
         .unwrap();
     let running = tokio::spawn(handle);
     writes().await;
-    for _ in 0..1000 {
+    until("every row is received", || async {
         let count: usize = received.lock().values().map(Vec::len).sum();
-        if count >= 1000 || running.is_finished() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        count >= 1000 || running.is_finished()
+    })
+    .await;
     reader.stop();
     running.await.unwrap().unwrap();
     let received = received.lock().clone();

@@ -1,6 +1,8 @@
 //! A node and a session for a test.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use messina_devdb::{Builder, DevDb};
 use scylla::client::Compression;
@@ -45,6 +47,22 @@ pub async fn start_from(builder: Builder, compression: Option<Compression>) -> N
         .unwrap();
     session.use_keyspace("ks", false).await.unwrap();
     Node { devdb, session: Arc::new(session) }
+}
+
+/// Waits until `condition` holds; fails after a minute with `what`.
+#[track_caller]
+pub fn until<F: Future<Output = bool>>(
+    what: &str,
+    mut condition: impl FnMut() -> F,
+) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let began = Instant::now();
+        while !condition().await {
+            assert!(began.elapsed() < Duration::from_secs(60), "{caller}: waited in vain: {what}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
 }
 
 impl Node {

@@ -12,7 +12,7 @@ use scylla::value::CqlValue;
 use scylla_cdc::consumer::{CDCRow, Consumer, ConsumerFactory};
 use scylla_cdc::log_reader::CDCLogReaderBuilder;
 
-use crate::common::{Node, start};
+use crate::common::{Node, start, until};
 
 const PARTITIONS: i32 = 16;
 /// Long enough for a reader to hear of it before.
@@ -105,13 +105,11 @@ async fn follow(
     let running = tokio::spawn(handle);
     let rounds = writes.await;
     let expected = rounds.len() * PARTITIONS as usize;
-    for _ in 0..500 {
+    until("every row is received", || async {
         let count: usize = received.lock().values().map(Vec::len).sum();
-        if count >= expected || running.is_finished() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        count >= expected || running.is_finished()
+    })
+    .await;
     reader.stop();
     running.await.unwrap().unwrap();
     let received = received.lock().clone();

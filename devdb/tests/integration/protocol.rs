@@ -1,10 +1,9 @@
 //! The protocol byte by byte: refusals, garbage, and what must survive it.
 
-use std::time::Duration;
-
 use messina_devdb::{DevDb, StartError};
 use tokio::io::AsyncWriteExt;
 
+use crate::common::until;
 use crate::raw::Client;
 
 #[tokio::test]
@@ -157,12 +156,12 @@ async fn the_port_is_free_after_shutdown() {
     assert!(client.receive().await.is_none());
     // Others may have it for a moment: an outgoing connection to which the system lent it, or
     // a program that is just being started and has a copy of all that its parent has open.
-    for _ in 0..500 {
+    until("the address is free", || async {
         match DevDb::builder().port(address.port()).start().await {
-            Ok(_) => return,
-            Err(StartError::Listen { .. }) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Ok(_) => true,
+            Err(StartError::Listen { .. }) => false,
             Err(other) => panic!("{other}"),
         }
-    }
-    panic!("{address} is still taken");
+    })
+    .await;
 }

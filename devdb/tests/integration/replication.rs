@@ -14,7 +14,7 @@ use scylla_cdc::consumer::{CDCRow, Consumer, ConsumerFactory, OperationType};
 use scylla_cdc::log_reader::CDCLogReaderBuilder;
 
 use crate::cdc::now;
-use crate::common::{Node, start};
+use crate::common::{Node, start, until};
 
 const COLUMNS: &str = "(p int, c int, d int, v text, w int, l list<int>, s set<text>, \
     m map<text, int>, st text static, sm map<text, int> static, PRIMARY KEY (p, c, d))";
@@ -307,12 +307,10 @@ async fn a_table_of_collections_is_replicated_through_its_log() {
     }
     let logged: Vec<(i64,)> = node.rows("SELECT count(*) FROM src_scylla_cdc_log", ()).await;
     let logged = logged[0].0 as usize;
-    for _ in 0..500 {
-        if applied.load(Ordering::SeqCst) >= logged || running.is_finished() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("every row is applied", || async {
+        applied.load(Ordering::SeqCst) >= logged || running.is_finished()
+    })
+    .await;
     reader.stop();
     running.await.unwrap().unwrap();
     assert_eq!(applied.load(Ordering::SeqCst), logged);

@@ -45,6 +45,8 @@ struct Position {
     seen: Seen,
     /// When the last poll that succeeded began.
     last: Millis,
+    /// The same of those that read the wide overlap.
+    last_wide: Millis,
     polls: u32,
     /// Polls in a row that found nothing.
     quiet: u32,
@@ -59,8 +61,10 @@ impl Poller {
     pub(super) async fn run(self, mut streams: CurrentStreams) {
         let new_backoff = || Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
         let mut backoff = new_backoff();
+        let now = now_micros() / 1000;
         let mut position = Position {
-            last: now_micros() / 1000,
+            last: now,
+            last_wide: now,
             streams: streams.first().await,
             seen: Seen::default(),
             polls: 0,
@@ -102,9 +106,12 @@ impl Poller {
             // A pause of the process, of the database, or a clock set forward.
             self.listeners.missed(from);
             from = now - wide;
+            position.last_wide = now;
         }
-        if position.polls.is_multiple_of(self.settings.wide_every) {
-            from = from.min(now - wide);
+        let is_wide = self.is_wide(position, now);
+        if is_wide {
+            // What the last wide poll could not see yet and is late by less than that.
+            from = from.min(position.last_wide.min(now) - wide);
             position.seen.forget_before(from - wide);
         }
         let mut found = false;
@@ -116,7 +123,18 @@ impl Poller {
         position.quiet = if found { 0 } else { position.quiet.saturating_add(1) };
         position.polls = position.polls.wrapping_add(1);
         position.last = now;
+        if is_wide {
+            position.last_wide = now;
+        }
         Ok(())
+    }
+
+    /// Whether this poll is to read the wide overlap: every so many, however long they take,
+    /// and where there is nothing to read again, each.
+    fn is_wide(&self, position: &Position, now: Millis) -> bool {
+        position.quiet > 0
+            || position.polls.is_multiple_of(self.settings.wide_every)
+            || now - position.last_wide >= millis(self.settings.wide_overlap)
     }
 
     /// What the streams show, several queries at once, page by page.

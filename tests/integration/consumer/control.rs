@@ -200,6 +200,10 @@ async fn a_group_is_divided_anew_only_while_it_is_paused_and_misses_nothing() {
     let mut versions = fill(&store, 10, 2).await;
     let whole = sliced(&store, "divided", &seen, 1).start().await.unwrap();
     until("every event is handled", || async { seen.has_all(&versions) }).await;
+    until("its progress is stored", || async {
+        control.progress("divided").await.unwrap().iter().all(|slice| slice.streams > 0)
+    })
+    .await;
     let error = control.set_slices("divided", 3).await.unwrap_err();
     assert!(matches!(error, ControlError::NotPaused { .. }), "{error}");
     control.pause("divided").await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +19,8 @@ pub struct Seen {
     pub calls: AtomicU64,
     /// While set, every event is refused for a passing reason.
     pub away: AtomicBool,
+    /// Unless 0: when it has seen so many, every event is refused for a passing reason.
+    pub enough: AtomicUsize,
     /// Time that each event takes.
     pub delay: Option<Duration>,
 }
@@ -62,7 +64,9 @@ impl EventHandler for Recorder {
 
     async fn handle(&self, event: &EventEnvelope) -> Result<Handled, HandlerError> {
         self.0.calls.fetch_add(1, Ordering::Relaxed);
-        if self.0.away.load(Ordering::Relaxed) {
+        let enough = self.0.enough.load(Ordering::Relaxed);
+        let enough = enough > 0 && self.0.total() >= enough;
+        if enough || self.0.away.load(Ordering::Relaxed) {
             return Err(HandlerError::retry("away"));
         }
         if let Some(delay) = self.0.delay {

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-/// Waits until `condition` holds; fails after 30 s with `what`.
+/// Waits until `condition` holds; fails after a minute with `what`.
 #[track_caller]
 pub fn until<F: Future<Output = bool>>(
     what: &str,
@@ -13,7 +13,7 @@ pub fn until<F: Future<Output = bool>>(
     async move {
         let began = Instant::now();
         while !condition().await {
-            assert!(began.elapsed() < Duration::from_secs(30), "{caller}: waited in vain: {what}");
+            assert!(began.elapsed() < Duration::from_secs(60), "{caller}: waited in vain: {what}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -4,8 +4,8 @@ use messina_devdb::faults::{Fault, FaultAction, Operation, errors};
 use scylla::errors::DbError;
 use tokio::net::TcpStream;
 
-use super::{count, db_error, insert, node, try_run, until};
-use crate::common::Node;
+use super::{count, db_error, insert, node, try_run};
+use crate::common::{Node, until};
 use crate::raw::Client;
 
 async fn refusal(node: &Node, text: &str) -> String {

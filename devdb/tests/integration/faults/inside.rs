@@ -7,8 +7,8 @@ use scylla::errors::DbError;
 use scylla::response::PagingState;
 use scylla::statement::unprepared::Statement;
 
-use super::{count, db_error, node, once, try_run, until};
-use crate::common::{Node, start};
+use super::{count, db_error, node, once, try_run};
+use crate::common::{Node, start, until};
 
 const BATCH: &str = "BEGIN BATCH \
     INSERT INTO a (p, v) VALUES (1, 1); \

@@ -4,7 +4,6 @@ mod inside;
 mod on_the_way;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use messina_devdb::faults::{Fault, FaultAction};
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
@@ -49,14 +48,4 @@ fn db_error(error: ExecutionError) -> DbError {
         ExecutionError::LastAttemptError(RequestAttemptError::DbError(error, _)) => error,
         other => panic!("{other:?}"),
     }
-}
-
-async fn until<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
-    for _ in 0..500 {
-        if condition().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("not in time: {what}");
 }

@@ -7,7 +7,8 @@ use messina_devdb::faults::{Fault, FaultAction, Operation, errors};
 use scylla::errors::DbError;
 use scylla::statement::batch::Batch;
 
-use super::{count, db_error, insert, node, once, try_run, until};
+use super::{count, db_error, insert, node, once, try_run};
+use crate::common::until;
 
 #[tokio::test]
 async fn a_failure_before_leaves_nothing_and_one_after_leaves_the_write() {

@@ -1,12 +1,10 @@
 //! A node that is stopped and started again on its port.
 
-use std::time::Duration;
-
 use messina_devdb::{DevDb, Fsync, StartError};
 use tempfile::TempDir;
 
 use crate::cdc::{now, read_all, write};
-use crate::common::{Node, connect, start_from};
+use crate::common::{Node, connect, start_from, until};
 use crate::process::Program;
 
 /// Restarts the node; the driver finds it again on its own.
@@ -14,24 +12,18 @@ async fn restart(node: &mut Node) {
     let address = node.devdb.addr();
     node.devdb.restart().await.unwrap();
     assert_eq!(node.devdb.addr(), address);
-    for _ in 0..1000 {
-        if node.session.query_unpaged("SELECT key FROM system.local", ()).await.is_ok() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("the driver did not connect again");
+    until("the driver has connected again", || async {
+        node.session.query_unpaged("SELECT key FROM system.local", ()).await.is_ok()
+    })
+    .await;
 }
 
 /// A listener is gone a moment after its process has let go of it.
 async fn refuses_connections(node: &Node) {
-    for _ in 0..250 {
-        if tokio::net::TcpStream::connect(node.devdb.addr()).await.is_err() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("the stopped node still takes connections");
+    until("the stopped node takes no connections", || async {
+        tokio::net::TcpStream::connect(node.devdb.addr()).await.is_err()
+    })
+    .await;
 }
 
 async fn keeps_its_data(mut node: Node) {

@@ -46,8 +46,9 @@ pub struct DemoArguments {
     #[command(flatten)]
     pub reading: ReadingArguments,
 
-    /// How long the groups may be without progress before they are given up
-    #[arg(long, default_value = "30s", value_parser = duration)]
+    /// How long the groups may be without progress before they are given up: longer than
+    /// the sweep is behind
+    #[arg(long, default_value = "60s", value_parser = duration)]
     pub patience: Duration,
 
     /// Keep servers and groups running afterwards, until Ctrl-C
