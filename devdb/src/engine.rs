@@ -128,10 +128,10 @@ impl Engine {
             journal.alone().node(NodeState { host_id, streams })?;
             journal.force()?;
         }
-        let node = Arc::downgrade(&engine);
+        let (db, clock) = (Arc::downgrade(&engine.executor.db), engine.executor.clock.clone());
         std::thread::Builder::new()
             .name("messina-devdb-purge".to_owned())
-            .spawn(move || purge(&node))
+            .spawn(move || purge(&db, &clock))
             .map_err(|error| CqlError::server(format!("cannot start a thread: {error}")))?;
         Ok(engine)
     }
@@ -556,13 +556,13 @@ fn by_name(markers: &[ColumnSpec], names: &[String], values: &[Value]) -> Result
         .collect())
 }
 
-fn purge(node: &Weak<Engine>) {
+/// Never holds the engine: dropping that closes the journal, which must not wait for this.
+fn purge(db: &Weak<Database>, clock: &Clock) {
     loop {
         std::thread::sleep(PURGE_INTERVAL);
-        let Some(engine) = node.upgrade() else {
+        let Some(db) = db.upgrade() else {
             return;
         };
-        let now = engine.executor.clock.now_seconds();
-        engine.executor.db.purge(now);
+        db.purge(clock.now_seconds());
     }
 }

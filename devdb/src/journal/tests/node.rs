@@ -128,9 +128,9 @@ impl Node {
         (0..rows.count).map(row).collect()
     }
 
-    /// Dropping it does so too, but another thread may hold the engine for a moment.
+    /// Dropping it closes its journal.
     pub(super) fn close(self) {
-        self.engine.close();
+        drop(self);
     }
 
     /// The same node for another thread.
