@@ -401,8 +401,8 @@ impl Engine {
         self.schema_changes.subscribe()
     }
 
-    /// Asks whoever serves clients to close their connections, and to take new ones after a
-    /// while. What was prepared is forgotten.
+    /// Asks whoever serves clients to answer what is under way, to close their connections, and
+    /// to take new ones after a while. What was prepared is forgotten.
     pub fn restart_connections(&self, away: Duration) {
         self.forget_prepared();
         // An engine that nobody serves has no connections.

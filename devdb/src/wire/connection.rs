@@ -12,6 +12,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::error::CqlError;
 use crate::request::ClientState;
@@ -39,6 +41,8 @@ const RESPONSE_BATCH: usize = 256 << 10;
 /// How long the rest of a frame that has begun may stay away: nobody else gets the memory
 /// that is kept for it.
 pub(crate) const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a node that restarts waits for a client that does not read its last answers.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
 /// What all connections share.
 #[derive(Debug)]
@@ -68,6 +72,8 @@ enum End {
     Silent,
     /// The client broke the protocol and is told so.
     Broken(BrokenFrame),
+    /// The node restarts: requests under way are answered, among them the one that asked for it.
+    Closing,
 }
 
 impl From<std::io::Error> for End {
@@ -94,6 +100,7 @@ pub(super) async fn serve(socket: TcpStream, shared: Arc<Shared>) {
         async move { outbox.write_to(writer).await }
     });
     let closing = shared.closing.clone();
+    let under_way = TaskTracker::new();
     let mut connection = Connection {
         shared,
         outbox: outbox.clone(),
@@ -102,12 +109,13 @@ pub(super) async fn serve(socket: TcpStream, shared: Arc<Shared>) {
         state: Arc::new(Mutex::new(ClientState::default())),
         extensions: None,
         in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT as usize)),
+        under_way: under_way.clone(),
         events: None,
     };
     let end = tokio::select! {
         end = connection.read() => end,
         () = outbox.aborted() => End::Silent,
-        () = closing.cancelled() => End::Silent,
+        () = closing.cancelled() => End::Closing,
     };
     if let Some(events) = &connection.events {
         events.abort();
@@ -122,6 +130,18 @@ pub(super) async fn serve(socket: TcpStream, shared: Arc<Shared>) {
                 tracing::debug!("the writer of a connection was stopped");
             }
         }
+        End::Closing => {
+            under_way.close();
+            let last_answers = async {
+                under_way.wait().await;
+                outbox.finish();
+                (&mut writing).await
+            };
+            if !matches!(tokio::time::timeout(LAST_ANSWERS, last_answers).await, Ok(Ok(()))) {
+                tracing::debug!("a client has not read the last answers to it");
+                outbox.abort();
+            }
+        }
     }
 }
 
@@ -134,6 +154,8 @@ struct Connection {
     /// `None` until STARTUP.
     extensions: Option<Extensions>,
     in_flight: Arc<Semaphore>,
+    /// Requests of these that no fault holds up.
+    under_way: TaskTracker,
     events: Option<AbortHandle>,
 }
 
@@ -318,7 +340,8 @@ impl Connection {
             state: self.state.clone(),
             extensions: self.extensions.unwrap_or_default(),
         };
-        tokio::spawn(async move { worker.execute(frames, permit).await });
+        let under_way = self.under_way.token();
+        tokio::spawn(async move { worker.execute(frames, permit, under_way).await });
         Ok(())
     }
 }
@@ -352,7 +375,12 @@ pub(super) struct Worker {
 
 impl Worker {
     /// `permit`: for as many requests as there are frames.
-    async fn execute(&self, frames: Vec<Frame>, mut permit: OwnedSemaphorePermit) {
+    async fn execute(
+        &self,
+        frames: Vec<Frame>,
+        mut permit: OwnedSemaphorePermit,
+        under_way: TaskTrackerToken,
+    ) {
         let mut out = BytesMut::new();
         let mut faulty = Vec::new();
         let mut announced = self.outbox.announce();
@@ -385,8 +413,9 @@ impl Worker {
         for (envelope, request, action, memory) in faulty {
             let worker = self.clone();
             let permit = permit.split(1);
+            let under_way = under_way.clone();
             tokio::spawn(async move {
-                worker.execute_faulty(envelope, request, action).await;
+                worker.execute_faulty(envelope, request, action, under_way).await;
                 drop((permit, memory));
             });
         }

@@ -1,6 +1,9 @@
 //! What happens to a request that a fault hits.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::error::CqlError;
 use crate::faults::{Effects, FaultAction};
@@ -25,6 +28,12 @@ impl Request {
     }
 }
 
+/// A node that restarts does not wait for a request that is held up.
+async fn hold(under_way: TaskTrackerToken, time: Duration) {
+    drop(under_way);
+    tokio::time::sleep(time).await;
+}
+
 impl Worker {
     /// Executes a request as the fault wants it.
     pub(super) async fn execute_faulty(
@@ -32,6 +41,7 @@ impl Worker {
         envelope: Envelope,
         mut request: Request,
         action: FaultAction,
+        under_way: TaskTrackerToken,
     ) {
         let mut out = BytesMut::new();
         let engine = self.shared.service.engine();
@@ -48,10 +58,10 @@ impl Worker {
         self.outbox.room().await;
         let mut effects = Effects::default();
         match action {
-            FaultAction::Delay(time) => tokio::time::sleep(time).await,
+            FaultAction::Delay(time) => hold(under_way, time).await,
             FaultAction::DelayAnswer(time) => {
                 answer(&mut out, &request);
-                tokio::time::sleep(time).await;
+                hold(under_way, time).await;
                 return self.push(&mut out).await;
             }
             FaultAction::FailBefore(error) => {
@@ -74,7 +84,7 @@ impl Worker {
                 if answer(&mut out, &request) {
                     match error {
                         Some(error) => fail(&mut out, &error, &request),
-                        None => tokio::time::sleep(rest_after).await,
+                        None => hold(under_way, rest_after).await,
                     }
                 }
                 return self.push(&mut out).await;

@@ -14,8 +14,6 @@ use crate::engine::Engine;
 use super::connection::{MEMORY_KIB, Shared, serve};
 use super::service::Service;
 
-/// Time for the answer to who asked for a restart.
-const LAST_ANSWERS: Duration = Duration::from_millis(50);
 /// Between attempts to listen, or to accept, that failed.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -82,7 +80,6 @@ async fn serve_until_restart(
             Ok(away) = restarts.recv() => break away,
         }
     };
-    tokio::time::sleep(LAST_ANSWERS).await;
     drop(listener);
     shared.closing.cancel();
     while let Some(ended) = connections.join_next().await {

@@ -78,7 +78,7 @@ impl Client {
     /// The next frame; `None` when the node closed the connection.
     pub async fn receive(&mut self) -> Option<Frame> {
         let mut header = [0; 9];
-        let read = tokio::time::timeout(Duration::from_secs(10), self.0.read_exact(&mut header));
+        let read = tokio::time::timeout(Duration::from_secs(60), self.0.read_exact(&mut header));
         read.await.expect("no answer").ok()?;
         let length = u32::from_be_bytes(header[5..].try_into().unwrap()) as usize;
         let mut body = vec![0; length];

@@ -1,10 +1,12 @@
 //! Faults asked for by CQL, as another process does it.
 
+use std::time::{Duration, Instant};
+
 use messina_devdb::faults::{Fault, FaultAction, Operation, errors};
 use scylla::errors::DbError;
 use tokio::net::TcpStream;
 
-use super::{count, db_error, insert, node, try_run};
+use super::{count, db_error, insert, node, once, try_run};
 use crate::common::{Node, until};
 use crate::raw::Client;
 
@@ -183,14 +185,60 @@ async fn a_restart_closes_connections_and_keeps_the_data() {
     let prepared = node.session.prepare("SELECT v FROM t WHERE p = 1").await.unwrap();
     let mut other = Client::started(&node.devdb).await;
     let restart = "INSERT INTO devdb.control (command, milliseconds) VALUES ('restart', 300)";
+    let asked = Instant::now();
     // The answer to it arrives.
     node.run(restart).await;
     assert!(other.receive().await.is_none());
-    assert!(TcpStream::connect(node.devdb.addr()).await.is_err(), "it is away for a while");
+    until("it listens again", || async { TcpStream::connect(node.devdb.addr()).await.is_ok() })
+        .await;
+    assert!(asked.elapsed() >= Duration::from_millis(300), "it is away for a while");
     until("connected again", || async { insert(&node, 2).await.is_ok() }).await;
     assert_eq!(count(&node, "t").await, 2);
     // The driver prepares again what the node has forgotten.
     assert!(node.session.execute_unpaged(&prepared, ()).await.unwrap().is_rows());
+}
+
+#[tokio::test]
+async fn requests_under_way_are_answered_before_a_restart() {
+    const ROWS: usize = 60;
+    let node = node().await;
+    node.run("CREATE TABLE large (p int, c int, v text, PRIMARY KEY (p, c))").await;
+    let value = "x".repeat(100_000);
+    for c in 0..ROWS {
+        node.run(&format!("INSERT INTO large (p, c, v) VALUES (1, {c}, '{value}')")).await;
+    }
+    let mut client = Client::started(&node.devdb).await;
+    // More than sockets hold: the node has the most of it when the next request comes.
+    client.query(1, "SELECT v FROM ks.large WHERE p = 1").await;
+    let mut other = Client::started(&node.devdb).await;
+    client.query(2, "INSERT INTO devdb.control (command) VALUES ('restart')").await;
+    assert!(other.receive().await.is_none());
+    let mut answers = [client.receive().await.unwrap(), client.receive().await.unwrap()];
+    answers.sort_by_key(|answer| answer.stream);
+    assert!(answers[0].body.len() > ROWS * value.len());
+    assert_eq!(answers.map(|answer| answer.opcode), [8, 8]);
+    assert!(client.receive().await.is_none());
+}
+
+#[tokio::test]
+async fn a_restart_does_not_wait_for_requests_that_a_fault_holds_up() {
+    let node = node().await;
+    let hour = Duration::from_secs(3600);
+    let (before, after) = (FaultAction::Delay(hour), FaultAction::DelayAnswer(hour));
+    let before = node.devdb.faults().add(once("VALUES (1, 0)", before));
+    let after = node.devdb.faults().add(once("VALUES (2, 0)", after));
+    let restart = async {
+        until("both are held up", || async { before.hits() + after.hits() == 2 }).await;
+        let asked = Instant::now();
+        node.run("INSERT INTO devdb.control (command) VALUES ('restart')").await;
+        asked
+    };
+    let (first, second, asked) = tokio::join!(insert(&node, 1), insert(&node, 2), restart);
+    // As long as it waits for a client that does not read.
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    first.unwrap_err();
+    second.unwrap_err();
+    until("connected again", || async { insert(&node, 3).await.is_ok() }).await;
 }
 
 #[tokio::test]
