@@ -6,7 +6,7 @@ use messina_devdb::faults::{Fault, FaultAction, Operation, errors};
 use scylla::errors::DbError;
 use tokio::net::TcpStream;
 
-use super::{count, db_error, insert, node, once, try_run};
+use super::{NEVER, count, db_error, insert, node, once, try_run};
 use crate::common::{Node, until};
 use crate::raw::Client;
 
@@ -223,8 +223,7 @@ async fn requests_under_way_are_answered_before_a_restart() {
 #[tokio::test]
 async fn a_restart_does_not_wait_for_requests_that_a_fault_holds_up() {
     let node = node().await;
-    let hour = Duration::from_secs(3600);
-    let (before, after) = (FaultAction::Delay(hour), FaultAction::DelayAnswer(hour));
+    let (before, after) = (FaultAction::Delay(NEVER), FaultAction::DelayAnswer(NEVER));
     let before = node.devdb.faults().add(once("VALUES (1, 0)", before));
     let after = node.devdb.faults().add(once("VALUES (2, 0)", after));
     let restart = async {

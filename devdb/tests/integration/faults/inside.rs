@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use messina_devdb::error::CqlError;
 use messina_devdb::faults::{BatchPart, Fault, FaultAction, Operation, errors};
 use scylla::errors::DbError;
 use scylla::response::PagingState;
 use scylla::statement::unprepared::Statement;
 
-use super::{count, db_error, node, once, try_run};
+use super::{NEVER, count, db_error, node, once, try_run};
 use crate::common::{Node, start, until};
+
+const SOON: Duration = Duration::from_millis(50);
 
 const BATCH: &str = "BEGIN BATCH \
     INSERT INTO a (p, v) VALUES (1, 1); \
@@ -35,19 +38,23 @@ async fn counts(node: &Node) -> [i64; 4] {
     ]
 }
 
+fn half(part: BatchPart, rest_after: Duration, error: Option<CqlError>) -> Fault {
+    Fault::new(FaultAction::HalfBatch { part, rest_after, error }).operation(Operation::Batch)
+}
+
 #[tokio::test]
 async fn half_a_batch_is_applied_and_the_batchlog_brings_the_rest() {
     for (part, at_first) in [(BatchPart::First, [1, 1, 0, 0]), (BatchPart::Last, [0, 0, 1, 1])] {
-        let node = with_logs().await;
-        let half = FaultAction::HalfBatch {
-            part,
-            rest_after: Duration::from_millis(400),
-            error: Some(errors::write_timeout("BATCH")),
+        let applied = async |rest_after| {
+            let node = with_logs().await;
+            let error = Some(errors::write_timeout("BATCH"));
+            node.devdb.faults().add(half(part, rest_after, error).times(1));
+            let error = db_error(try_run(&node, BATCH).await.unwrap_err());
+            assert!(matches!(error, DbError::WriteTimeout { .. }), "{error:?}");
+            node
         };
-        node.devdb.faults().add(Fault::new(half).operation(Operation::Batch).times(1));
-        let error = db_error(try_run(&node, BATCH).await.unwrap_err());
-        assert!(matches!(error, DbError::WriteTimeout { .. }), "{error:?}");
-        assert_eq!(counts(&node).await, at_first);
+        assert_eq!(counts(&applied(NEVER).await).await, at_first);
+        let node = applied(SOON).await;
         until("the rest is there", || async { counts(&node).await == [1, 1, 1, 1] }).await;
         let times = "SELECT writetime(v) FROM a; SELECT writetime(v) FROM b";
         let mut written = Vec::new();
@@ -61,26 +68,22 @@ async fn half_a_batch_is_applied_and_the_batchlog_brings_the_rest() {
 #[tokio::test]
 async fn a_batch_without_an_error_is_answered_when_it_is_whole() {
     let node = with_logs().await;
-    let rest_after = Duration::from_millis(300);
-    let half = FaultAction::HalfBatch { part: BatchPart::First, rest_after, error: None };
-    node.devdb.faults().add(Fault::new(half).table("a"));
-    let meanwhile = async {
-        until("one half is seen", || async { counts(&node).await == [1, 1, 0, 0] }).await;
-    };
-    let (answer, ()) = tokio::join!(try_run(&node, BATCH), meanwhile);
-    answer.unwrap();
+    node.devdb.faults().add(half(BatchPart::First, NEVER, None).table("a"));
+    tokio::select! {
+        answer = try_run(&node, BATCH) => panic!("answered by half: {answer:?}"),
+        () = until("one half is seen", || async { counts(&node).await == [1, 1, 0, 0] }) => {}
+    }
+    let node = with_logs().await;
+    node.devdb.faults().add(half(BatchPart::First, SOON, None).table("a"));
+    try_run(&node, BATCH).await.unwrap();
     assert_eq!(counts(&node).await, [1, 1, 1, 1]);
 }
 
 #[tokio::test]
 async fn a_batch_that_is_refused_has_no_half() {
     let node = with_logs().await;
-    let half = FaultAction::HalfBatch {
-        part: BatchPart::First,
-        rest_after: Duration::from_secs(60),
-        error: Some(errors::write_timeout("BATCH")),
-    };
-    node.devdb.faults().add(Fault::new(half));
+    let error = Some(errors::write_timeout("BATCH"));
+    node.devdb.faults().add(half(BatchPart::First, NEVER, error));
     let invalid = BATCH.replace("BATCH INSERT", "BATCH USING TIMESTAMP 1 INSERT");
     let error = db_error(try_run(&node, &invalid).await.unwrap_err());
     assert!(matches!(error, DbError::Invalid), "{error:?}");
@@ -91,16 +94,21 @@ async fn a_batch_that_is_refused_has_no_half() {
 async fn log_rows_are_late_or_come_twice() {
     let node = with_logs().await;
     let faults = node.devdb.faults();
-    let late = FaultAction::LateLog(Duration::from_millis(300));
-    faults.add(once("(1, 1)", late.clone()).operation(Operation::Write));
-    node.run("INSERT INTO a (p, v) VALUES (1, 1)").await;
-    assert_eq!(counts(&node).await[..2], [1, 0]);
-    until("the log row is there", || async { counts(&node).await[..2] == [1, 1] }).await;
-
-    faults.add(Fault::new(late).operation(Operation::Lwt).table("b"));
-    node.run("INSERT INTO b (p, v) VALUES (1, 1) IF NOT EXISTS").await;
-    assert_eq!(counts(&node).await[2..], [1, 0]);
-    until("the log row is there", || async { counts(&node).await[2..] == [1, 1] }).await;
+    let late = |time: Duration| {
+        let late = Fault::new(FaultAction::LateLog(time)).times(1);
+        faults.add(late.clone().operation(Operation::Write).table("a"));
+        faults.add(late.operation(Operation::Lwt).table("b"));
+    };
+    let write = async |p: i32| {
+        node.run(&format!("INSERT INTO a (p, v) VALUES ({p}, 1)")).await;
+        node.run(&format!("INSERT INTO b (p, v) VALUES ({p}, 1) IF NOT EXISTS")).await;
+    };
+    late(NEVER);
+    write(1).await;
+    assert_eq!(counts(&node).await, [1, 0, 1, 0]);
+    late(SOON);
+    write(3).await;
+    until("the log rows are there", || async { counts(&node).await == [2, 1, 2, 1] }).await;
 
     faults.add(Fault::new(FaultAction::DuplicateLog).table("a"));
     node.run("INSERT INTO a (p, v) VALUES (2, 2)").await;

@@ -4,6 +4,7 @@ mod inside;
 mod on_the_way;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use messina_devdb::faults::{Fault, FaultAction};
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
@@ -11,6 +12,9 @@ use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::statement::unprepared::Statement;
 
 use crate::common::{Node, start};
+
+/// Not before the test ends, however long that takes.
+const NEVER: Duration = Duration::from_secs(3600);
 
 async fn node() -> Node {
     let node = start().await;
