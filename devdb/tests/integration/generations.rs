@@ -66,13 +66,14 @@ async fn node() -> Node {
     node
 }
 
-/// Writes rounds of one row a partition from `first` on, until this time and for at least
-/// 20 rounds; returns the rounds.
+/// Writes rounds of one row a partition from `first` on: at least 20, and 5 of them after this
+/// time; returns the rounds.
 async fn write_until(node: &Node, keyspace: &str, first: i32, until: i64) -> Range<i32> {
     let insert = format!("INSERT INTO {keyspace}.t (p, c, v) VALUES (?, ?, 'x')");
     let insert = node.session.prepare(insert).await.unwrap();
-    let mut round = first;
-    while round < first + 20 || millis_now() < until {
+    let (mut round, mut after) = (first, 0);
+    while round < first + 20 || after < 5 {
+        after += i32::from(millis_now() >= until);
         for p in 0..PARTITIONS {
             node.session.execute_unpaged(&insert, (p, round)).await.unwrap();
         }
@@ -95,7 +96,7 @@ async fn follow(
         .keyspace(keyspace)
         .table_name("t")
         .start_timestamp(since)
-        .safety_interval(Duration::from_millis(150))
+        .safety_interval(Duration::from_secs(1))
         .sleep_interval(Duration::from_millis(40))
         .window_size(Duration::from_secs(5))
         .consumer_factory(Arc::new(Factory(received.clone())))
