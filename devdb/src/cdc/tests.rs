@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -390,8 +391,8 @@ fn a_refused_write_logs_nothing_and_a_new_generation_takes_later_writes() {
     assert!(augment(&both, node.now).is_err());
 
     let before = augment(&at(node.now), node.now).unwrap();
-    let generation = node.cdc.streams().new_generation(std::time::Duration::from_secs(2));
-    let after = augment(&at(generation.time * 1000), node.now).unwrap();
+    let generation = node.cdc.streams().new_generation(Duration::from_secs(2));
+    let after = augment(&at(generation.time * 1000), generation.time * 1000).unwrap();
     assert_ne!(before[0].key, after[0].key);
     assert!(generation.streams.iter().any(|(_, streams)| streams[0] == after[0].key.0));
     assert_eq!(augment(&at(node.now), node.now).unwrap()[0].key, before[0].key);
@@ -404,11 +405,13 @@ fn log_rows_come_twice_or_late_when_told_to() {
     node.effects.duplicate_log = true;
     node.write_rows(vec![(1, insert(node.now, &[(V, "a")])), (2, insert(node.now, &[]))]);
     assert_eq!(node.log().len(), 4);
-    let late_log = Some(std::time::Duration::from_millis(40));
-    node.effects = Effects { late_log, ..Effects::default() };
+    let late = |time| Effects { late_log: Some(time), ..Effects::default() };
+    node.effects = late(Duration::from_secs(3600));
     node.write_rows(vec![(1, insert(node.now + 1, &[(V, "b")]))]);
     assert_eq!(node.log().len(), 4);
-    std::thread::sleep(std::time::Duration::from_millis(50));
+    node.effects = late(Duration::from_millis(1));
+    node.write_rows(vec![(1, insert(node.now + 2, &[(V, "c")]))]);
+    std::thread::sleep(Duration::from_millis(5));
     assert_eq!(node.log().len(), 5);
 }
 

@@ -121,7 +121,8 @@ fn a_split_closes_streams_and_opens_others_for_later_writes() {
     let mut node = with_table();
     node.ok("INSERT INTO tk.t (p, v) VALUES (1, 1)");
     let stream_before = stream_of(&mut node, 1);
-    let split = node.engine.new_tablet_generation("tk", "t", 8, Duration::from_secs(2)).unwrap();
+    // Less than a write may be ahead of the clock.
+    let split = node.engine.new_tablet_generation("tk", "t", 8, Duration::from_secs(4)).unwrap();
     assert_eq!(times(&mut node).len(), 2, "the newest comes first");
     assert!(times(&mut node)[0] > times(&mut node)[1]);
     let (current, closed, opened) = (
@@ -133,7 +134,9 @@ fn a_split_closes_streams_and_opens_others_for_later_writes() {
     assert!(closed.contains(&stream_before));
 
     node.ok("INSERT INTO tk.t (p, v) VALUES (1, 2)");
-    assert_eq!(stream_of(&mut node, 1), stream_before, "not yet");
+    if node.engine.clock().now_millis() < split.time {
+        assert_eq!(stream_of(&mut node, 1), stream_before, "not yet");
+    }
     let (before, after) = (split.time * 1000 - 1, split.time * 1000);
     node.ok(&format!("INSERT INTO tk.t (p, v) VALUES (2, 1) USING TIMESTAMP {before}"));
     assert!(closed.contains(&stream_of(&mut node, 2)));

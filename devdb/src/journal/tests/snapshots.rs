@@ -13,7 +13,7 @@ use crate::journal::{JournalConfig, JournalError};
 fn wait_until(mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {
-        assert!(started.elapsed() < Duration::from_secs(20), "it did not come about");
+        assert!(started.elapsed() < Duration::from_secs(60), "it did not come about");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
