@@ -1,7 +1,6 @@
 //! A case: its steps executed in a keyspace of its own, their answers as text.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -17,7 +16,7 @@ use uuid::Uuid;
 use crate::bind;
 use crate::outcome::{self, Failure};
 use crate::render::{self, Names};
-use crate::script::{self, Action, Step};
+use crate::script::{Action, Step};
 
 const REPLICATION: &str =
     "replication = {'class': 'NetworkTopologyStrategy', 'replication_factor': 1}";
@@ -73,8 +72,7 @@ impl Runner {
     }
 
     /// Runs a script; its keyspace is `conf_` and its name.
-    pub async fn run(&self, name: &str, path: &Path) -> Result<Vec<Answer>> {
-        let steps = script::parse(&std::fs::read_to_string(path)?)?;
+    pub async fn run(&self, name: &str, steps: &[Step]) -> Result<Vec<Answer>> {
         let keyspace = format!("conf_{name}");
         // A session for each, because USE is part of a session.
         let session = connect(&self.uri).await?;
@@ -86,7 +84,7 @@ impl Runner {
         session.use_keyspace(&keyspace, false).await?;
         let mut case = Case { session, keyspace, names: Names::default() };
         let mut answers = Vec::with_capacity(steps.len());
-        for step in &steps {
+        for step in steps {
             answers.push(case.answer(step).await?);
         }
         case.session.query_unpaged(drop, ()).await?;
@@ -100,6 +98,7 @@ async fn connect(uri: &str) -> Result<Session> {
         .fetch_schema_metadata(false)
         .refresh_metadata_on_auto_schema_agreement(false)
         .schema_agreement_interval(Duration::from_millis(20))
+        .connection_timeout(Duration::from_secs(30))
         .build()
         .await
         .with_context(|| format!("no session with {uri}"))
