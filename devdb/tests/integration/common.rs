@@ -11,6 +11,9 @@ use scylla::client::session_builder::SessionBuilder;
 use scylla::deserialize::row::DeserializeRow;
 use scylla::serialize::row::SerializeRow;
 
+/// The driver's own 5 s can pass on a busy machine.
+pub const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A running node with a session in keyspace `ks`.
 pub struct Node {
     pub devdb: DevDb,
@@ -21,6 +24,7 @@ pub async fn connect(devdb: &DevDb, compression: Option<Compression>) -> Session
     SessionBuilder::new()
         .known_node(devdb.contact_point())
         .compression(compression)
+        .connection_timeout(CONNECTION_TIMEOUT)
         .build()
         .await
         .unwrap()

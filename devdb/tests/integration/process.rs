@@ -8,6 +8,8 @@ use scylla::client::PoolSize;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 
+use crate::common::CONNECTION_TIMEOUT;
+
 /// A process; killed when it is dropped.
 pub struct Program {
     child: Child,
@@ -77,6 +79,7 @@ impl Program {
     pub async fn connect(&self) -> Session {
         SessionBuilder::new()
             .known_node(&self.address)
+            .connection_timeout(CONNECTION_TIMEOUT)
             .pool_size(PoolSize::PerHost(std::num::NonZeroUsize::MIN))
             .fetch_schema_metadata(false)
             .build()

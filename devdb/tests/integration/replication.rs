@@ -282,7 +282,7 @@ async fn a_table_of_collections_is_replicated_through_its_log() {
         .keyspace("ks")
         .table_name("src")
         .start_timestamp(now())
-        .safety_interval(Duration::from_millis(200))
+        .safety_interval(Duration::from_secs(1))
         .sleep_interval(Duration::from_millis(50))
         .window_size(Duration::from_secs(5))
         .consumer_factory(Arc::new(Factory(node.session.clone(), applied.clone())))
