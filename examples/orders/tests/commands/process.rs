@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use messina::publisher::topic_of;
 use messina_devdb::DevDb;
@@ -94,10 +94,24 @@ pub async fn ended(child: Child) -> Ended {
     Ended { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
-/// Asks a command to end, as an operator or a container's runtime does.
+/// Asks a command to end, as an operator or a container's runtime does. One that has only just
+/// been started is given the time to listen for that: the signal would end it at once.
 pub async fn terminate(child: &Child) {
     let id = child.id().expect("it runs").to_string();
+    let began = Instant::now();
+    while !hears_terminate(&id) && began.elapsed() < LONGEST {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+}
+
+/// Whether a process handles SIGTERM, or has ended; proc_pid_status(5).
+fn hears_terminate(id: &str) -> bool {
+    let Ok(status) = std::fs::read_to_string(format!("/proc/{id}/status")) else { return true };
+    let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let caught = field("SigCgt:").and_then(|mask| u64::from_str_radix(mask, 16).ok());
+    field("State:").is_some_and(|state| state.starts_with('Z'))
+        || caught.is_none_or(|mask| mask & 1 << (15 - 1) != 0)
 }
 
 /// A broker with the orders' topic.
