@@ -17,7 +17,7 @@ async fn a_load_is_measured_and_told_as_json() {
         "--catch-up",
         "600",
         "--safety-interval",
-        "500ms",
+        "1500ms",
         "--node-process",
         "--json",
         "-",

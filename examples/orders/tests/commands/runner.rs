@@ -80,7 +80,7 @@ async fn it_follows_drains_on_a_signal_and_goes_on_where_it_was() {
     let (_node, scylla) = node().await;
     let broker = broker();
     let kafka = broker.bootstrap_servers();
-    let quick = ["--safety-interval", "300ms", "--sleep-interval", "20ms"];
+    let quick = ["--safety-interval", "3s", "--sleep-interval", "20ms"];
     let arguments = [&["--scylla", &scylla, "--kafka", &kafka], &quick[..]].concat();
     let store = prepared(&scylla).await;
     let mut ids = Vec::new();
@@ -112,7 +112,7 @@ async fn one_group_alone_needs_no_broker_and_can_be_rebuilt_beside_it() {
             "--group",
             "order_read_model",
             "--safety-interval",
-            "300ms",
+            "3s",
             "--sleep-interval",
             "20ms",
         ],

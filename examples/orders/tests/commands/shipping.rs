@@ -24,7 +24,7 @@ async fn an_order_is_shipped_when_it_is_paid_and_otherwise_the_money_goes_back()
     let session = connect(&scylla).await.unwrap();
     schema("orders").apply(&session).await.unwrap();
     let store = open(session, "orders").await.unwrap();
-    let quick = ["--safety-interval", "300ms", "--sleep-interval", "20ms"];
+    let quick = ["--safety-interval", "3s", "--sleep-interval", "20ms"];
     let group = ["--scylla", &scylla, "--group", "ship_when_paid"];
     let runner = start(RUNNER, &[&group, &quick[..]].concat());
 
