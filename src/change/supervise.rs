@@ -70,8 +70,15 @@ async fn supervise(
                 context.counters.set_state(GroupState::Stopped);
                 return Ok(());
             }
-            // Whatever failed in a run that had to end: that it had to is the reason.
             Err(error) if !held && !matches!(error, ChangeError::Drain { .. }) => {
+                if stop.is_cancelled() {
+                    tracing::warn!(
+                        subscription = %context.name, %error, "stopped; its lease has lapsed"
+                    );
+                    context.counters.set_state(GroupState::Stopped);
+                    return Ok(());
+                }
+                // Whatever failed in a run that had to end: that it had to is the reason.
                 context.lease_lost()
             }
             Err(error) => error,

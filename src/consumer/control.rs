@@ -28,7 +28,7 @@ pub struct GroupOverview {
     pub paused: bool,
     /// Into how many slices its aggregates are divided; `None`: it never ran.
     pub slices: Option<u16>,
-    /// What the runners said of the slices that are at work.
+    /// What the runners said of the slices that are at work, or were half a minute ago.
     pub running: Vec<SliceStatus>,
 }
 

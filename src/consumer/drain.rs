@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::consumer::fence::Fence;
 
@@ -15,8 +15,18 @@ const ABORT: Duration = Duration::from_secs(1);
 pub(crate) struct Drained<E> {
     /// The first failure; the other lanes finish all the same.
     pub(crate) result: Result<(), E>,
-    /// Whether all ended by themselves. Otherwise they were broken off.
-    pub(crate) in_time: bool,
+    pub(crate) end: DrainEnd,
+}
+
+/// Why lanes are at work no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DrainEnd {
+    /// All ended by themselves.
+    InTime,
+    /// They were broken off when the time was over.
+    TooLate,
+    /// They were broken off since the lease had lapsed: another runner may have begun.
+    Lapsed,
 }
 
 /// Waits for the lanes to finish what they have. Where a handler cannot be broken off when the
@@ -29,20 +39,23 @@ pub(crate) async fn drain<E: 'static>(
 ) -> Drained<E> {
     let deadline = Instant::now() + time;
     let mut result = Ok(());
-    loop {
-        match timeout_at(deadline, tasks.join_next()).await {
-            Ok(Some(end)) => result = result.and(ended(end)),
-            Ok(None) => return Drained { result, in_time: true },
-            Err(_) => break,
+    let end = loop {
+        tokio::select! {
+            end = tasks.join_next() => match end {
+                Some(end) => result = result.and(ended(end)),
+                None => return Drained { result, end: DrainEnd::InTime },
+            },
+            () = fence.lost() => break DrainEnd::Lapsed,
+            () = sleep_until(deadline) => break DrainEnd::TooLate,
         }
-    }
+    };
     tasks.abort_all();
     let deadline = Instant::now() + ABORT;
     while let Ok(Some(_)) = timeout_at(deadline, tasks.join_next()).await {}
     if !tasks.is_empty() {
         fence.lose();
     }
-    Drained { result, in_time: false }
+    Drained { result, end }
 }
 
 #[cfg(test)]
@@ -68,7 +81,7 @@ mod tests {
             Err("second")
         });
         let drained = drain(&mut tasks, Duration::from_secs(60), &fence, ended).await;
-        assert_eq!((drained.result, drained.in_time), (Err("first"), true));
+        assert_eq!((drained.result, drained.end), (Err("first"), DrainEnd::InTime));
         assert!(fence.is_valid());
     }
 
@@ -77,8 +90,18 @@ mod tests {
         let (mut tasks, fence) = (JoinSet::new(), fence());
         tasks.spawn(std::future::pending());
         let drained = drain(&mut tasks, SOON, &fence, ended).await;
-        assert_eq!((drained.result, drained.in_time), (Ok(()), false));
+        assert_eq!((drained.result, drained.end), (Ok(()), DrainEnd::TooLate));
         assert!(fence.is_valid(), "nothing is at work any more");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_finished_once_the_lease_has_lapsed() {
+        let (mut tasks, fence) = (JoinSet::new(), fence());
+        tasks.spawn(std::future::pending());
+        fence.lose();
+        let drained = drain(&mut tasks, Duration::from_secs(3600), &fence, ended).await;
+        assert_eq!((drained.result, drained.end), (Ok(()), DrainEnd::Lapsed));
+        assert!(tasks.is_empty());
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -93,7 +116,7 @@ mod tests {
         });
         begins.await.unwrap();
         let drained = drain(&mut tasks, SOON, &fence, ended).await;
-        assert!(!drained.in_time);
+        assert_eq!(drained.end, DrainEnd::TooLate);
         assert!(!fence.is_valid());
         drop(release);
     }

@@ -12,7 +12,7 @@ use crate::consumer::error::GroupError;
 use crate::consumer::handler::EventHandler;
 use crate::consumer::lane_context::Observer;
 use crate::consumer::settings::{GroupSettings, StartFrom, TailSettings};
-use crate::consumer::status::GroupStatus;
+use crate::consumer::status::{GroupState, GroupStatus};
 use crate::consumer::supervise::{Group, Supervisor};
 use crate::consumer::upcasting::Upcasting;
 use crate::event::EventEnvelope;
@@ -112,7 +112,7 @@ impl GroupBuilder {
             observer: self.observer,
             runner: Uuid::now_v7(),
             host: host(),
-            state: Mutex::new(None),
+            state: Mutex::new(Some(GroupState::Standby)),
             contexts: Mutex::default(),
             counters: Mutex::default(),
         });
@@ -160,7 +160,8 @@ impl RunningGroup {
     /// # Errors
     /// [`GroupError::Drain`] when the drain timeout passed first, and the error of a group
     /// that had halted, unless [`RunningGroup::finished`] has told it. Nothing is lost:
-    /// what is unfinished comes again after the next start.
+    /// what is unfinished comes again after the next start. That a lease lapsed meanwhile is
+    /// no error.
     pub async fn stop(self) -> Result<GroupStatus, GroupError> {
         self.task.stop().await?;
         Ok(self.group.status())

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::consumer::fence::Fence;
 use crate::consumer::slice::Slice;
-use crate::store::{DatabaseError, EventStore, prepare_conditional, was_applied};
+use crate::store::{Backoff, DatabaseError, EventStore, prepare_conditional, was_applied};
 use crate::time::now_micros;
 
 /// Which part of a lease's time its holder leaves unused: for clocks that run at different
@@ -231,12 +231,21 @@ impl Lease {
         self.change(&self.table.renew, beat).await
     }
 
-    /// Gives the lease back, so that another runner need not wait for it to lapse.
+    /// Gives the lease back, so that another runner need not wait for it to lapse. Tries for
+    /// as long as the lease is valid; the last try's error.
     pub(crate) async fn release(&self) -> Result<(), DatabaseError> {
-        let beat = self.beat.fetch_add(1, Ordering::Relaxed) + 1;
-        self.change(&self.table.release, beat).await?;
-        self.fence.lose();
-        Ok(())
+        let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(500));
+        loop {
+            let beat = self.beat.fetch_add(1, Ordering::Relaxed) + 1;
+            match self.change(&self.table.release, beat).await {
+                Ok(_) => {
+                    self.fence.lose();
+                    return Ok(());
+                }
+                Err(error) if !self.fence.is_valid() => return Err(error),
+                Err(_) => backoff.wait().await,
+            }
+        }
     }
 
     async fn change(

@@ -87,14 +87,14 @@ impl StatusTable {
     pub(crate) async fn prepare(store: EventStore) -> Result<Self, DatabaseError> {
         let table = format!("{}.consumer_status", store.keyspace());
         let session = store.session();
-        let prepare =
-            async |cql| prepare_repeatable(session, cql, Some(Duration::from_secs(1))).await;
-        let say = prepare(format!(
+        let say = format!(
             "INSERT INTO {table} (group_name, {COLUMNS}) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        ))
-        .await?;
-        let read = prepare(format!("SELECT {COLUMNS} FROM {table} WHERE group_name = ?")).await?;
+        );
+        // The next word is as good, and comes soon.
+        let say = prepare_repeatable(session, say, Some(Duration::from_secs(1))).await?;
+        let read = format!("SELECT {COLUMNS} FROM {table} WHERE group_name = ?");
+        let read = prepare_repeatable(session, read, None).await?;
         Ok(Self { store, say, read })
     }
 

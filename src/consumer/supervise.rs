@@ -23,7 +23,7 @@ use crate::consumer::restarts::Restarts;
 use crate::consumer::run::GroupContext;
 use crate::consumer::settings::GroupSettings;
 use crate::consumer::slice::Slice;
-use crate::consumer::status::{Counters, GroupState};
+use crate::consumer::status::{Counters, GroupState, GroupStatus};
 use crate::consumer::status_table::StatusTable;
 use crate::store::{DatabaseError, EventStore};
 
@@ -180,6 +180,7 @@ impl Supervisor {
             }
         }));
         publish_halted(&self.group.name, result.is_err());
+        // What is to be told to others the slices have told with their leases.
         self.say().await;
         result
     }
@@ -284,8 +285,8 @@ impl Supervisor {
         tracing::info!(group = %self.group.name, %slice, term = lease.term, "runs here now");
         let stop = CancellationToken::new();
         self.running.insert(slice, stop.clone());
-        let group = Arc::clone(&self.group);
-        self.tasks.spawn(async move { (slice, run_slice(&group, lease, stop).await) });
+        let (group, status) = (Arc::clone(&self.group), self.status.clone());
+        self.tasks.spawn(async move { (slice, run_slice(&group, &status, lease, stop).await) });
         Ok(())
     }
 
@@ -311,7 +312,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Stops all slices; the first error.
+    /// Stops all slices; the first error. A slice whose lease has lapsed meanwhile is as well
+    /// stopped as one that gave it back: what it had not stored comes again.
     async fn stop(&mut self) -> Result<(), GroupError> {
         for stop in self.running.values() {
             stop.cancel();
@@ -321,7 +323,13 @@ impl Supervisor {
             let result = match ended {
                 Ok((slice, result)) => {
                     self.running.remove(&slice);
-                    result
+                    match result {
+                        Err(error @ GroupError::LeaseLost { .. }) => {
+                            tracing::warn!(%slice, %error, "stopped");
+                            Ok(())
+                        }
+                        result => result,
+                    }
                 }
                 Err(error) => Err(GroupError::Reader {
                     group: self.group.name.clone(),
@@ -347,17 +355,29 @@ impl Supervisor {
                 continue;
             };
             let status = context.status();
-            self.metrics.publish(slice, &status, context.is_under_lease());
-            let say = self.status.say(&self.group, slice, &status);
-            if let Err(error) = say.await {
-                tracing::debug!(group = %self.group.name, %error, "the status is not stored");
+            let is_here = context.is_under_lease();
+            self.metrics.publish(slice, &status, is_here);
+            // Otherwise the row is another runner's.
+            if is_here {
+                say(&self.status, &self.group, slice, &status).await;
             }
         }
     }
 }
 
+async fn say(table: &StatusTable, group: &Group, slice: Slice, status: &GroupStatus) {
+    if let Err(error) = table.say(group, slice, status).await {
+        tracing::debug!(group = %group.name, %slice, %error, "the status is not stored");
+    }
+}
+
 /// Runs a slice under its lease, again and again where that may help.
-async fn run_slice(group: &Group, lease: Lease, stop: CancellationToken) -> Result<(), GroupError> {
+async fn run_slice(
+    group: &Group,
+    table: &StatusTable,
+    lease: Lease,
+    stop: CancellationToken,
+) -> Result<(), GroupError> {
     let context = group.context(&lease);
     let keeper = {
         let lease = lease.clone();
@@ -367,7 +387,14 @@ async fn run_slice(group: &Group, lease: Lease, stop: CancellationToken) -> Resu
     drop(keeper);
     if !lease.fence.is_valid() {
         count_lost_lease(&group.name, lease.slice);
-    } else if let Err(error) = lease.release().await {
+        return result;
+    }
+    let state = match &result {
+        Err(error) if error.is_final() => GroupState::Halted { reason: error.to_string() },
+        _ => GroupState::Stopped,
+    };
+    say(table, group, lease.slice, &GroupStatus { state, ..context.status() }).await;
+    if let Err(error) = lease.release().await {
         tracing::warn!(group = %group.name, %error, "a lease is not given back; it will lapse");
     }
     result
@@ -384,7 +411,8 @@ async fn attempts(
         context.counters.set_state(GroupState::Running);
         let began = Instant::now();
         let Err(error) = context.run(slice, stop).await else { return Ok(()) };
-        if !lease.fence.is_valid() {
+        // A handler that could not be broken off keeps its lease from being given back.
+        if !lease.fence.is_valid() && !matches!(error, GroupError::Drain { .. }) {
             return Err(GroupError::LeaseLost { group: context.name.clone() });
         }
         if error.is_final() || stop.is_cancelled() {

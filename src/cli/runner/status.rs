@@ -123,7 +123,8 @@ fn at_work(overview: &GroupOverview, slice: &SliceStatus, seen: &mut Seen) -> Op
     let said = slice.updated_at.map_or_else(|| now_micros() / 1000, |at| at.0);
     let handled = slice.handled.unwrap_or(0);
     let silent = seen.get(&key).is_some_and(|(at, _)| *at == said);
-    if silent && overview.paused {
+    let ended = matches!(slice.state.as_deref(), Some("stopped" | "halted"));
+    if overview.paused && (silent || ended) {
         return None;
     }
     let rate = match seen.get(&key) {
@@ -136,7 +137,7 @@ fn at_work(overview: &GroupOverview, slice: &SliceStatus, seen: &mut Seen) -> Op
     seen.insert(key, (said, handled));
     let state = match &slice.state {
         _ if overview.paused => "pausing",
-        _ if silent && now_micros() / 1000 - said > SILENT => "silent",
+        _ if !ended && silent && now_micros() / 1000 - said > SILENT => "silent",
         Some(state) => state,
         None => "unknown",
     };

@@ -1,12 +1,14 @@
 //! Several runners of a group, and operators who pause, stop and divide it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use messina::consumer::{
     ControlError, GroupBuilder, GroupControl, GroupError, GroupSettings, GroupState, RunningGroup,
 };
 use messina::{AggregateId, CommandHandler, EventStore};
+use messina_devdb::faults::{Fault, FaultAction};
 
 use super::recorder::{Recorder, Seen, events, fill, group};
 use crate::support::{Account, AccountCommand, TestDb, quick, spread, until};
@@ -47,7 +49,7 @@ async fn of_several_runners_one_runs_and_another_takes_over_at_once_when_it_stop
     groups.remove(active).stop().await.unwrap();
     let stopped = std::time::Instant::now();
     until("another runs", || async { running(&groups) == 1 }).await;
-    assert!(stopped.elapsed() < Duration::from_secs(3), "{:?}", stopped.elapsed());
+    assert!(stopped.elapsed() < quick().lease_ttl, "it lapsed: {:?}", stopped.elapsed());
     versions.extend(fill(&store, 5, 3).await);
     until("every event is handled", || async { seen.has_all(&versions) }).await;
     seen.assert_complete(&versions);
@@ -68,7 +70,8 @@ async fn a_runner_that_another_has_taken_the_lease_from_stops_and_stores_nothing
     for (table, values) in [
         (
             "consumer_leases",
-            "holder = 00000000-0000-0000-0000-000000000007, term = 100, beat = 900",
+            "holder = 00000000-0000-0000-0000-000000000007, term = 100, beat = 900, \
+             ttl_ms = 60000",
         ),
         ("consumer_checkpoints", "term = 100"),
     ] {
@@ -89,11 +92,44 @@ async fn a_runner_that_another_has_taken_the_lease_from_stops_and_stores_nothing
     assert_eq!(stored.unwrap().1, 100);
     versions.extend(fill(&store, 1, 1).await);
     // The other one does not renew: its lease lapses, and this one goes on.
+    let cql = format!(
+        "UPDATE {}.consumer_leases SET ttl_ms = 1000 \
+         WHERE group_name = 'robbed' AND slice = 0 IF term = 100",
+        db.keyspace
+    );
+    db.query_unpaged(cql, ()).await.unwrap();
     until("it runs again", || async { robbed.status().state == GroupState::Running }).await;
     until("every event is handled", || async { seen.has_all(&versions) }).await;
     until("progress is stored again", || async { position().await > stored }).await;
     assert_eq!(position().await.unwrap().1, 101, "under a later term");
     robbed.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_whose_lease_lapses_while_it_stops_has_stopped() {
+    let db = TestDb::embedded().await;
+    let store = db.store().await;
+    // It would take an hour to finish what has been read.
+    let delay = Some(Duration::from_secs(3600));
+    let seen = Arc::new(Seen { delay, ..Seen::default() });
+    let settings = GroupSettings {
+        lease_ttl: Duration::from_secs(1),
+        drain_timeout: Duration::from_secs(3600),
+        ..quick()
+    };
+    let lapsing = runner(&store, "lapsing", &seen).settings(settings).start().await.unwrap();
+    let versions = fill(&store, 1, 1).await;
+    until("an event is being handled", || async { seen.calls.load(Ordering::Relaxed) > 0 }).await;
+    let unanswered = Fault::new(FaultAction::Delay(Duration::from_secs(3600)));
+    db.node().faults().add(unanswered.table("consumer_leases"));
+    let status = lapsing.stop().await.unwrap();
+    assert_eq!((status.state, status.handled), (GroupState::Stopped, 0));
+    // Nothing of it counts as done.
+    db.node().faults().clear();
+    let seen: Arc<Seen> = Arc::default();
+    let next = runner(&store, "lapsing", &seen).start().await.unwrap();
+    until("every event is handled", || async { seen.has_all(&versions) }).await;
+    next.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,7 +175,9 @@ async fn a_group_is_stopped_from_elsewhere_and_runs_when_it_is_started_again() {
     control.stop("stopped").await.unwrap();
     first.finished().await.unwrap();
     assert_eq!(first.status().state, GroupState::Stopped);
-    control.wait_idle("stopped", Duration::ZERO).await.unwrap();
+    control.wait_idle("stopped", SOON).await.unwrap();
+    let told = control.overview("stopped").await.unwrap().running;
+    assert_eq!(told[0].state.as_deref(), Some("stopped"), "{told:?}");
     let second = runner(&store, "stopped", &seen).start().await.unwrap();
     versions.extend(fill(&store, 2, 2).await);
     until("every event is handled", || async { seen.has_all(&versions) }).await;
@@ -247,11 +285,12 @@ async fn a_group_is_divided_anew_only_while_it_is_paused_and_misses_nothing() {
 }
 
 /// What a runner that died, or one that lives, has left in the table.
-async fn lease_of_another(db: &TestDb, group: &str, beat: i64) {
+async fn lease_of_another(db: &TestDb, group: &str, beat: i64, ttl: Duration) {
     let cql = format!(
         "INSERT INTO {}.consumer_leases (group_name, slice, term, holder, beat, ttl_ms, slicing) \
-         VALUES ('{group}', 0, 100, 00000000-0000-0000-0000-000000000007, {beat}, 1000, 0)",
-        db.keyspace
+         VALUES ('{group}', 0, 100, 00000000-0000-0000-0000-000000000007, {beat}, {}, 0)",
+        db.keyspace,
+        ttl.as_millis()
     );
     db.query_unpaged(cql, ()).await.unwrap();
 }
@@ -270,17 +309,18 @@ async fn a_runner_that_died_with_its_slice_does_not_keep_a_group_from_being_divi
     whole.stop().await.unwrap();
     let renewing = async {
         for beat in 1.. {
-            lease_of_another(&db, "bereft", beat).await;
+            lease_of_another(&db, "bereft", beat, Duration::from_secs(60)).await;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    lease_of_another(&db, "bereft", 0).await;
+    lease_of_another(&db, "bereft", 0, Duration::from_secs(60)).await;
     let error = tokio::select! {
         () = renewing => unreachable!("it renews for ever"),
         divided = control.set_slices("bereft", 2) => divided.unwrap_err(),
     };
     assert!(error.to_string().contains("has not given its slice back"), "{error}");
     // It is killed.
+    lease_of_another(&db, "bereft", -1, Duration::from_secs(1)).await;
     control.set_slices("bereft", 2).await.unwrap();
     control.resume("bereft").await.unwrap();
     let parts = runner(&store, "bereft", &seen).start().await.unwrap();

@@ -122,8 +122,11 @@ async fn later_events_follow_a_failed_one_and_all_are_retried_in_order() {
     assert!(letter.first_failed_at.unwrap() <= letter.last_failed_at.unwrap());
     let behind = letters.show(id, 4).await.unwrap();
     assert_eq!((behind.failed, behind.attempts, behind.errors.len()), (false, 0, 0));
-    let status = running.status();
-    assert_eq!((status.parked, status.dead_letters as i64), (1, version - 2));
+    until("the status says so", || async {
+        let status = running.status();
+        (status.parked, status.dead_letters as i64) == (1, version - 2)
+    })
+    .await;
     // Only the first one can be retried alone.
     let error = letters.retry(id, 4).await.unwrap_err();
     assert!(matches!(error, DeadLetterError::NotFirst { first: 3, .. }), "{error}");

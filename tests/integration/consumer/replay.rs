@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 
 use messina::EventStore;
 use messina::consumer::{GroupSettings, GroupState, StartFrom};
-use scylla::value::CqlTimestamp;
 
 use super::recorder::{Recorder, Seen, events, fill, group};
 use crate::support::{TestDb, quick, until};
@@ -113,22 +112,7 @@ async fn a_group_whose_checkpoint_is_older_than_the_log_catches_up_from_the_stor
     running.stop().await.unwrap();
     // Two days pass: the log has nothing of what happened meanwhile.
     let missed = forgotten_by_the_log(&db, &store).await;
-    let long_ago = SystemTime::now() - Duration::from_secs(2 * 86_400);
-    let long_ago = long_ago.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64;
-    let cql = format!(
-        "SELECT stream_id FROM {}.consumer_checkpoints WHERE group_name = 'old' AND slice = 0",
-        db.keyspace
-    );
-    let rows = db.query_unpaged(cql, ()).await.unwrap().into_rows_result().unwrap();
-    let cql = format!(
-        "UPDATE {}.consumer_checkpoints SET position = ? \
-         WHERE group_name = 'old' AND slice = 0 AND stream_id = ?",
-        db.keyspace
-    );
-    for row in rows.rows::<(Vec<u8>,)>().unwrap() {
-        let (stream,) = row.unwrap();
-        db.query_unpaged(cql.as_str(), (CqlTimestamp(long_ago), stream)).await.unwrap();
-    }
+    db.set_back("old", Duration::from_secs(2 * 86_400)).await;
     let running = group(&store, "old", Recorder(Arc::clone(&seen))).start().await.unwrap();
     until("what was missed is handled", || async { seen.has_all(&missed) }).await;
     seen.assert_complete(&missed);

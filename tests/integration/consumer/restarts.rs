@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use messina::consumer::{GroupSettings, StartFrom};
 
 use super::recorder::{Recorder, Seen, events, fill, group};
-use crate::support::{TestDb, until};
+use crate::support::{TestDb, quick, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_stopped_in_the_middle_goes_on_where_it_was_and_misses_nothing() {
@@ -54,8 +56,10 @@ async fn a_group_that_dies_without_stopping_misses_nothing() {
                 .await
                 .unwrap();
             let store = messina::EventStore::connect(Arc::new(session), keyspace).await.unwrap();
-            let group =
-                group(&store, "dies", Recorder(Arc::clone(&seen_there))).start().await.unwrap();
+            // The next one waits until it has lapsed.
+            let settings = GroupSettings { lease_ttl: Duration::from_secs(1), ..quick() };
+            let group = group(&store, "dies", Recorder(Arc::clone(&seen_there)));
+            let group = group.settings(settings).start().await.unwrap();
             until("some events are handled", || async { seen_there.total() >= goal }).await;
             std::mem::forget(group);
         });
@@ -74,9 +78,13 @@ async fn a_checkpoint_never_passes_an_event_that_is_not_done() {
     let store = db.store().await;
     let seen: Arc<Seen> = Arc::default();
     seen.away.store(true, Ordering::Relaxed);
+    // By the log, not by a replay of the store.
+    let before = StartFrom::Time(SystemTime::now() - Duration::from_secs(60));
     let versions = fill(&store, 3, 2).await;
-    let first = group(&store, "held", Recorder(Arc::clone(&seen))).start().await.unwrap();
+    let first = group(&store, "held", Recorder(Arc::clone(&seen))).start_from(before);
+    let first = first.start().await.unwrap();
     until("the handler is called", || async { seen.calls.load(Ordering::Relaxed) > 3 }).await;
+    until("the sweep is at work", || async { first.status().watermark.is_some() }).await;
     let oldest = versions.keys().map(|id| id.0.get_timestamp().unwrap().to_unix().0).min().unwrap();
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert!(first.status().retries > 0);

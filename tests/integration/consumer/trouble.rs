@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use messina::EventEnvelope;
 use messina::consumer::{
-    EventHandler, GroupError, GroupSettings, GroupState, Handled, HandlerError, PoisonPolicy,
+    EventHandler, GroupControl, GroupError, GroupSettings, GroupState, Handled, HandlerError,
+    PoisonPolicy,
 };
 use messina_devdb::error::{CqlError, ErrorKind};
 use messina_devdb::faults::{Fault, FaultAction};
@@ -85,6 +86,11 @@ async fn a_group_of_the_policy_to_halt_stands_before_the_event_that_will_not_wor
         }
         let status = halting.stop().await.unwrap();
         assert!(matches!(status.state, GroupState::Halted { .. }), "{status:?}");
+        // Others are told, too.
+        let told = GroupControl::connect(&store).await.unwrap().overview(name).await.unwrap();
+        let told = &told.running[0];
+        assert_eq!(told.state.as_deref(), Some("halted"));
+        assert!(told.reason.as_ref().is_some_and(|text| text.contains(reason)), "{told:?}");
         // Deployed anew, with code that can: it goes on at that event.
         let healed = group(&store, name, Recorder(Arc::clone(&seen))).start().await.unwrap();
         until("the rest is handled", || async {

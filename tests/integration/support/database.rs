@@ -2,11 +2,14 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use messina::store::StoreSettings;
 use messina::{EventStore, Migration, Schema};
 use messina_devdb::DevDb;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
+use scylla::value::CqlTimestamp;
 
 /// A session, a keyspace of its own, and the node if it is embedded.
 pub struct TestDb {
@@ -62,8 +65,14 @@ impl TestDb {
         Schema::new(&self.keyspace).migrations("test", migrations)
     }
 
+    /// A store that waits as long as a busy machine may take.
     pub async fn store(&self) -> EventStore {
-        EventStore::connect(Arc::clone(&self.session), &self.keyspace).await.unwrap()
+        let settings = StoreSettings {
+            request_timeout: Duration::from_secs(30),
+            append_deadline: Duration::from_secs(60),
+            ..StoreSettings::default()
+        };
+        EventStore::connect_with(Arc::clone(&self.session), &self.keyspace, settings).await.unwrap()
     }
 
     /// The embedded node.
@@ -81,6 +90,21 @@ impl TestDb {
         match &self.node {
             Some(node) => node.contact_point(),
             None => std::env::var("SCYLLA_URI").unwrap(),
+        }
+    }
+
+    /// Sets what a group has stored of its first slice so far back.
+    pub async fn set_back(&self, group: &str, by: Duration) {
+        let of = format!("WHERE group_name = '{group}' AND slice = 0");
+        let table = format!("{}.consumer_checkpoints", self.keyspace);
+        let cql = format!("SELECT stream_id FROM {table} {of}");
+        let rows = self.query_unpaged(cql, ()).await.unwrap().into_rows_result().unwrap();
+        let then = (SystemTime::now() - by).duration_since(UNIX_EPOCH).unwrap();
+        let then = CqlTimestamp(then.as_millis() as i64);
+        let cql = format!("UPDATE {table} SET position = ? {of} AND stream_id = ?");
+        for row in rows.rows::<(Vec<u8>,)>().unwrap() {
+            let (stream,) = row.unwrap();
+            self.query_unpaged(cql.as_str(), (then, stream)).await.unwrap();
         }
     }
 
