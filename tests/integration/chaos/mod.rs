@@ -109,6 +109,25 @@ impl Runners {
             self.start();
         }
     }
+
+    /// Asks the groups to stop until all have: a runner that has just been started follows
+    /// what it is asked from then on.
+    async fn stop(&mut self, control: &GroupControl) {
+        let began = Instant::now();
+        for child in &mut self.up {
+            let ended = loop {
+                for group in runner::RECORDING.into_iter().chain([runner::BALANCES]) {
+                    control.stop(group).await.unwrap();
+                }
+                match tokio::time::timeout(Duration::from_secs(5), child.wait()).await {
+                    Ok(ended) => break ended.unwrap(),
+                    Err(_) if began.elapsed() < Duration::from_secs(60) => {}
+                    Err(_) => panic!("a runner does not stop"),
+                }
+            };
+            assert!(ended.success());
+        }
+    }
 }
 
 fn signal(child: &Child, signal: &str) {
@@ -222,7 +241,7 @@ async fn every_group_handles_every_event_in_order_whatever_goes_wrong() {
     let quiet = Instant::now();
     let mut missing = check::missing(&db, &histories, directory.path()).await;
     while let Some(what) = missing {
-        if quiet.elapsed() > late * 2 + Duration::from_secs(60) {
+        if quiet.elapsed() > late * 2 + Duration::from_secs(180) {
             let kept = directory.keep();
             panic!("waited in vain, see {}: {what}", kept.display());
         }
@@ -243,12 +262,8 @@ async fn every_group_handles_every_event_in_order_whatever_goes_wrong() {
             sum(|s| s.repaired),
             sum(|s| s.late)
         );
-        control.stop(group).await.unwrap();
     }
-    for child in &mut runners.up {
-        let ended = tokio::time::timeout(Duration::from_secs(15), child.wait()).await;
-        assert!(ended.expect("a runner does not stop").unwrap().success());
-    }
+    runners.stop(&control).await;
     println!("faults: {hits:?}");
     println!("{} runners, level after {took:?}: {report:?}", runners.started);
 }

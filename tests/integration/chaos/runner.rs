@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::projection::model::Balances;
+use crate::support::whole_lines;
 
 /// Groups that write down what they are given, each into a file of this name.
 pub const RECORDING: [&str; 4] = [ORDERED, SLICED, REFUSING, SLOW];
@@ -84,13 +85,13 @@ impl EventHandler for Recorder {
 
 /// The events that a group's processes have handled, in order; `None` while nothing is there.
 pub fn handled(directory: &Path, group: &str) -> Vec<(AggregateId, i64)> {
-    let text = std::fs::read_to_string(directory.join(group)).unwrap_or_default();
     let event = |line: &str| {
         let mut parts = line.split(' ').skip(1);
         Some((parts.next()?.parse::<Uuid>().ok()?, parts.next()?.parse().ok()?))
     };
     let event = |line: &str| event(line).unwrap_or_else(|| panic!("{group}: {line:?}"));
-    text.lines().map(event).map(|(id, number)| (AggregateId(id), number)).collect()
+    let lines = whole_lines(&directory.join(group));
+    lines.iter().map(|line| event(line)).map(|(id, number)| (AggregateId(id), number)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

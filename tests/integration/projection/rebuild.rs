@@ -179,7 +179,7 @@ async fn a_cancelled_rebuild_is_gone_on_with_and_counts_no_event_twice() {
     let asked = stop.clone();
     let error = rebuild(&store)
         .mode(RebuildMode::InPlace)
-        .rate(300.0)
+        .rate(30.0)
         .stop_on(stop)
         .run(move |progress| {
             if progress.events > 50 {

@@ -35,7 +35,7 @@ async fn a_topic_that_may_not_be_written_refuses_each_event_with_the_brokers_rea
     let kafka = TestKafka::embedded("Order");
     let publisher = publisher(kafka.settings()).await;
     let not_authorised = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
-    kafka.cluster().request_errors(RDKafkaApiKey::Produce, &[not_authorised; 4]);
+    kafka.cluster().request_errors(RDKafkaApiKey::Produce, &[not_authorised; 100]);
     let events = histories("Order", 1, 3, 10);
     let fed = feed(&publisher, &events).await;
     assert_eq!(fed.refused.len(), 3, "{fed:?}");
@@ -44,6 +44,7 @@ async fn a_topic_that_may_not_be_written_refuses_each_event_with_the_brokers_rea
         assert!(reason.contains("authorization"), "{reason}");
     }
     // The rights have been given: it goes on.
+    kafka.cluster().clear_request_errors(RDKafkaApiKey::Produce);
     let events = histories("Order", 3, 3, 10);
     let fed = feed(&publisher, &events).await;
     assert!(fed.refused.is_empty(), "{fed:?}");

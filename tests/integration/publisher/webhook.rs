@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{feed, histories};
+use crate::support::{feed, histories, until};
 
 /// What a request said.
 #[derive(Debug, Clone)]
@@ -156,17 +156,18 @@ async fn a_refusal_carries_status_and_reason() {
 #[tokio::test]
 async fn a_receiver_that_does_not_answer_is_given_up_after_the_timeout() {
     let receiver = Receiver::start(&["nothing"]).await;
-    let mut settings = settings(&receiver);
-    settings.timeout = Duration::from_millis(100);
-    settings.attempts = 1;
+    let mut impatient = settings(&receiver);
+    impatient.timeout = Duration::from_secs(1);
+    impatient.attempts = 1;
     let event = &histories("Order", 1, 1, 0)[0];
-    let publisher = publisher(settings);
-    let Err(HandlerError::Retry(reason)) = publisher.handle(event).await else {
+    let Err(HandlerError::Retry(reason)) = publisher(impatient).handle(event).await else {
         panic!("it is tried again");
     };
     assert!(reason.to_string().contains("timed out"), "{reason}");
     assert!(!reason.to_string().contains("/hook"), "a URL may hold a secret: {reason}");
-    publisher.handle(event).await.unwrap();
+    // It answers the second request, which it is to have after the first.
+    until("the first has arrived", || async { receiver.requests().len() == 1 }).await;
+    publisher(settings(&receiver)).handle(event).await.unwrap();
 }
 
 #[tokio::test]

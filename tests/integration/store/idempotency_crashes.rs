@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use messina::store::StoreSettings;
-use messina::{AggregateId, CommandError, CommandHandler, EventStore};
+use messina::{AggregateId, CommandError};
 use messina_devdb::faults::{BatchPart, FaultAction};
 
-use super::steps::{BATCH, RESERVE, handler, inject, open_account, write_timeout};
+use super::steps::{BATCH, RESERVE, handler, hasty_handler, inject, open_account, write_timeout};
 use super::tables;
-use crate::support::{Account, AccountCommand, TestDb, until};
+use crate::support::{AccountCommand, TestDb, until};
 
 const NEVER: Duration = Duration::from_secs(3600);
 
@@ -154,13 +153,7 @@ async fn two_attempts_at_once_whose_reservations_are_not_answered_make_one_commi
 async fn a_repeat_settles_what_was_indeterminate() {
     let db = TestDb::embedded().await;
     let (_, id) = open_account(&db).await;
-    let settings = StoreSettings {
-        request_timeout: Duration::from_millis(500),
-        append_deadline: Duration::from_secs(2),
-        ..StoreSettings::default()
-    };
-    let store = EventStore::connect_with(db.session.clone(), &db.keyspace, settings).await.unwrap();
-    let accounts = CommandHandler::<Account>::new(store);
+    let accounts = hasty_handler(&db, Duration::from_millis(300)).await;
     inject(&db, BATCH, 1000, FaultAction::FailBefore(write_timeout("BATCH_LOG")));
     let first = accounts.execute(id, deposit(1)).idempotency_key("k").await;
     let Err(CommandError::Indeterminate { commit_id, .. }) = first else {

@@ -30,15 +30,23 @@ pub fn write_timeout(write_type: &'static str) -> CqlError {
 
 /// A handler of its own, as in another process.
 pub async fn handler(db: &TestDb) -> CommandHandler<Account> {
-    CommandHandler::new(quick_store(db).await)
+    CommandHandler::new(db.store().await)
 }
 
-/// A store that does not wait long for an answer.
-pub async fn quick_store(db: &TestDb) -> EventStore {
-    let settings = StoreSettings {
-        request_timeout: Duration::from_millis(300),
-        append_deadline: Duration::from_secs(5),
-        ..StoreSettings::default()
-    };
-    EventStore::connect_with(db.session.clone(), &db.keyspace, settings).await.unwrap()
+/// A handler that waits no longer than this for an answer, and as long as it takes for an
+/// outcome.
+pub async fn impatient_handler(db: &TestDb, request_timeout: Duration) -> CommandHandler<Account> {
+    let append_deadline = Duration::from_secs(60);
+    handler_with(db, StoreSettings { request_timeout, append_deadline, ..Default::default() }).await
+}
+
+/// A handler that gives an append up after this, and waits for each answer.
+pub async fn hasty_handler(db: &TestDb, append_deadline: Duration) -> CommandHandler<Account> {
+    let request_timeout = Duration::from_secs(30);
+    handler_with(db, StoreSettings { request_timeout, append_deadline, ..Default::default() }).await
+}
+
+async fn handler_with(db: &TestDb, settings: StoreSettings) -> CommandHandler<Account> {
+    let store = EventStore::connect_with(db.session.clone(), &db.keyspace, settings).await.unwrap();
+    CommandHandler::new(store)
 }
