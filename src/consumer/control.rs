@@ -28,7 +28,8 @@ pub struct GroupOverview {
     pub paused: bool,
     /// Into how many slices its aggregates are divided; `None`: it never ran.
     pub slices: Option<u16>,
-    /// What the runners said of the slices that are at work, or were half a minute ago.
+    /// What the runners said of the slices that are at work, or were half a minute ago, or
+    /// have halted.
     pub running: Vec<SliceStatus>,
 }
 
@@ -215,7 +216,10 @@ impl GroupControl {
     /// [`ControlError::Database`].
     pub async fn overview(&self, group: &str) -> Result<GroupOverview, ControlError> {
         let row = self.table.read(group).await?;
-        let running = self.status.read(group).await?;
+        let mut running = self.status.read(group).await?;
+        // What was said before the group was divided otherwise is of no slice that there is.
+        let slices = row.slices.map_or(0, i32::from);
+        running.retain(|status| status.slice < slices);
         Ok(GroupOverview {
             name: group.to_owned(),
             paused: row.paused,

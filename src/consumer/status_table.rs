@@ -8,12 +8,13 @@ use scylla::{DeserializeRow, SerializeRow};
 use uuid::Uuid;
 
 use crate::consumer::slice::Slice;
-use crate::consumer::status::GroupStatus;
+use crate::consumer::status::{GroupState, GroupStatus};
 use crate::consumer::supervise::Group;
 use crate::store::{DatabaseError, EventStore, prepare_repeatable};
 use crate::time::now_micros;
 
-/// What a slice's runner said of it last. What is older than half a minute is not there.
+/// What a slice's runner said of it last. What is older than half a minute is not there, but
+/// that it halted is told for a week, or until it runs again.
 #[derive(Debug, Clone, PartialEq, DeserializeRow)]
 #[non_exhaustive]
 pub struct SliceStatus {
@@ -54,6 +55,12 @@ pub struct SliceStatus {
 const COLUMNS: &str = "slice, runner, host, state, reason, watermark, lag_ms, lag_events, handled, \
     duplicates, repaired, late, retries, dead_letters, parked, updated_at";
 
+/// For how long a runner's word stands: it says it again each second.
+const STANDS: i32 = 30;
+
+/// The same where nothing more is to come until someone does something: a week.
+const HALTED_STANDS: i32 = 7 * 86_400;
+
 #[derive(SerializeRow)]
 struct Said<'s> {
     group_name: &'s str,
@@ -73,6 +80,8 @@ struct Said<'s> {
     dead_letters: i64,
     parked: i64,
     updated_at: CqlTimestamp,
+    #[scylla(rename = "[ttl]")]
+    ttl: i32,
 }
 
 /// The statements on the table.
@@ -89,7 +98,7 @@ impl StatusTable {
         let session = store.session();
         let say = format!(
             "INSERT INTO {table} (group_name, {COLUMNS}) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?"
         );
         // The next word is as good, and comes soon.
         let say = prepare_repeatable(session, say, Some(Duration::from_secs(1))).await?;
@@ -124,6 +133,10 @@ impl StatusTable {
             dead_letters: count(status.dead_letters),
             parked: i64::try_from(status.parked).unwrap_or(i64::MAX),
             updated_at: CqlTimestamp(now_micros() / 1000),
+            ttl: match status.state {
+                GroupState::Halted { .. } => HALTED_STANDS,
+                _ => STANDS,
+            },
         };
         self.store.session().execute_unpaged(&self.say, said).await?;
         Ok(())

@@ -91,6 +91,10 @@ async fn a_group_of_the_policy_to_halt_stands_before_the_event_that_will_not_wor
         let told = &told.running[0];
         assert_eq!(told.state.as_deref(), Some("halted"));
         assert!(told.reason.as_ref().is_some_and(|text| text.contains(reason)), "{told:?}");
+        let stands = format!("SELECT ttl(state) FROM {}.consumer_status", db.keyspace);
+        let rows = db.query_unpaged(stands, ()).await.unwrap().into_rows_result().unwrap();
+        let (stands,) = rows.single_row::<(i32,)>().unwrap();
+        assert!(stands > 86_400, "an operator who comes a day later is to see why: {stands} s");
         // Deployed anew, with code that can: it goes on at that event.
         let healed = group(&store, name, Recorder(Arc::clone(&seen))).start().await.unwrap();
         until("the rest is handled", || async {
