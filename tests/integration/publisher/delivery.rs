@@ -14,8 +14,8 @@ async fn events_arrive_in_order_per_key_with_their_headers() {
     let db = TestDb::start().await;
     let store = db.store().await;
     let kafka = TestKafka::start("Account");
-    let sink = KafkaSink::connect(KafkaSettings::new(&kafka.brokers)).await.unwrap();
-    let publisher = Publisher::new(sink);
+    let sink = KafkaSink::connect(kafka.settings()).await.unwrap();
+    let publisher = Publisher::new(sink).routing(kafka.routing());
     let group = ConsumerGroup::builder(store.clone(), "publisher", publisher)
         .settings(quick())
         .start()

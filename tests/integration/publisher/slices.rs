@@ -2,7 +2,7 @@
 
 use futures::TryStreamExt;
 use messina::consumer::{ConsumerGroup, GroupControl, GroupSettings, RunningGroup};
-use messina::publisher::{KafkaSettings, KafkaSink, Publisher};
+use messina::publisher::{KafkaSink, Publisher};
 use messina::{AggregateId, CommandHandler, EventEnvelope, EventStore};
 use tokio_util::sync::CancellationToken;
 
@@ -15,8 +15,9 @@ const SLICES: u16 = 4;
 
 /// A runner of the group, with a producer of its own.
 async fn runner(store: &EventStore, kafka: &TestKafka) -> RunningGroup {
-    let sink = KafkaSink::connect(KafkaSettings::new(&kafka.brokers)).await.unwrap();
-    ConsumerGroup::builder(store.clone(), GROUP, Publisher::new(sink))
+    let sink = KafkaSink::connect(kafka.settings()).await.unwrap();
+    let publisher = Publisher::new(sink).routing(kafka.routing());
+    ConsumerGroup::builder(store.clone(), GROUP, publisher)
         .settings(GroupSettings { slices: Some(SLICES), ..quick() })
         .start()
         .await

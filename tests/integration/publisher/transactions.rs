@@ -16,7 +16,8 @@ fn transactional(settings: KafkaSettings) -> KafkaSettings {
 }
 
 async fn publisher(kafka: &TestKafka) -> Publisher<KafkaSink> {
-    Publisher::new(KafkaSink::connect(transactional(kafka.settings())).await.unwrap())
+    let sink = KafkaSink::connect(transactional(kafka.settings())).await.unwrap();
+    Publisher::new(sink).routing(kafka.routing())
 }
 
 #[tokio::test(flavor = "multi_thread")]

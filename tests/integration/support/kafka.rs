@@ -1,10 +1,11 @@
 //! A broker per test: embedded, or topics of a real one.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use messina::EventEnvelope;
-use messina::publisher::{KafkaSettings, topic_of};
+use messina::publisher::{KafkaSettings, Route, Routing, topic_of};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
@@ -12,10 +13,11 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-/// Brokers and an aggregate type whose topic no other test uses.
+/// Brokers, and events whose topic no other test uses.
 pub struct TestKafka {
     pub brokers: String,
     pub aggregate_type: String,
+    topic: String,
     cluster: Option<MockCluster<'static, DefaultProducerContext>>,
 }
 
@@ -39,6 +41,9 @@ impl Record {
 
 const PARTITIONS: i32 = 4;
 
+/// How long reading may take in all, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// The real broker, if there is one.
 pub fn independent_broker() -> Option<String> {
     std::env::var("KAFKA_BROKERS").ok()
@@ -48,9 +53,12 @@ impl TestKafka {
     /// `KAFKA_BROKERS` if set, the embedded broker otherwise.
     pub fn start(aggregate_type: &str) -> Self {
         match independent_broker() {
-            Some(brokers) => {
-                Self { brokers, aggregate_type: aggregate_type.to_owned(), cluster: None }
-            }
+            Some(brokers) => Self {
+                topic: format!("{}-{}", topic_of(aggregate_type), uuid::Uuid::new_v4().simple()),
+                aggregate_type: aggregate_type.to_owned(),
+                brokers,
+                cluster: None,
+            },
             None => Self::embedded(aggregate_type),
         }
     }
@@ -58,8 +66,10 @@ impl TestKafka {
     /// The embedded broker in any case: for tests that inject faults.
     pub fn embedded(aggregate_type: &str) -> Self {
         let cluster = MockCluster::new(1).unwrap();
-        cluster.create_topic(&topic_of(aggregate_type), PARTITIONS, 1).unwrap();
+        let topic = topic_of(aggregate_type);
+        cluster.create_topic(&topic, PARTITIONS, 1).unwrap();
         Self {
+            topic,
             brokers: cluster.bootstrap_servers(),
             aggregate_type: aggregate_type.to_owned(),
             cluster: Some(cluster),
@@ -69,7 +79,8 @@ impl TestKafka {
     /// These brokers, and a topic that nobody used before.
     pub fn at(brokers: &str) -> Self {
         let aggregate_type = format!("T{}", uuid::Uuid::new_v4().simple());
-        Self { brokers: brokers.to_owned(), aggregate_type, cluster: None }
+        let topic = topic_of(&aggregate_type);
+        Self { brokers: brokers.to_owned(), aggregate_type, topic, cluster: None }
     }
 
     /// The embedded broker.
@@ -78,7 +89,19 @@ impl TestKafka {
     }
 
     pub fn topic(&self) -> String {
-        topic_of(&self.aggregate_type)
+        self.topic.clone()
+    }
+
+    /// To the test's topic: the default's on the embedded broker.
+    pub fn routing(&self) -> Routing {
+        if self.topic == topic_of(&self.aggregate_type) {
+            return Routing::default();
+        }
+        let topic: Arc<str> = self.topic.as_str().into();
+        Routing::function(move |event| Route {
+            topic: Arc::clone(&topic),
+            key: event.aggregate_id.to_string().into(),
+        })
     }
 
     pub fn settings(&self) -> KafkaSettings {
@@ -98,7 +121,7 @@ impl TestKafka {
         .unwrap()
     }
 
-    /// Reads the topic from its beginning until `enough` says so; at most 30 s.
+    /// Reads the topic from its beginning until `enough` says so, or patience ends.
     pub async fn read_until(
         &self,
         enough: impl Fn(&[Record]) -> bool + Send + 'static,
@@ -137,7 +160,7 @@ fn read(brokers: &str, topic: &str, enough: impl Fn(&[Record]) -> bool) -> Vec<R
     // A real broker makes the topic when the first record comes.
     let began = Instant::now();
     let mut partitions = TopicPartitionList::new();
-    while partitions.count() == 0 && began.elapsed() < Duration::from_secs(30) {
+    while partitions.count() == 0 && began.elapsed() < PATIENCE {
         let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).unwrap();
         for partition in metadata.topics()[0].partitions() {
             partitions.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
@@ -145,7 +168,7 @@ fn read(brokers: &str, topic: &str, enough: impl Fn(&[Record]) -> bool) -> Vec<R
     }
     consumer.assign(&partitions).unwrap();
     let mut records = Vec::new();
-    while !enough(&records) && began.elapsed() < Duration::from_secs(30) {
+    while !enough(&records) && began.elapsed() < PATIENCE {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => records.push(record(&message)),
             Some(Err(error)) => panic!("reading {topic}: {error}"),
