@@ -20,7 +20,7 @@ use crate::change::settings::{ChangeSettings, OnLoss};
 use crate::change::status::{Counters, SubscriptionStatus};
 use crate::change::table::{Preimage, Table};
 use crate::consumer::{
-    Checkpoints, DrainEnd, Found, Lease, LogReader, LogStreams, Millis, Progress, Slice, drain,
+    Checkpoints, Found, Lease, LogReader, LogStreams, Millis, Progress, Slice, drain,
 };
 use crate::store::{DatabaseError, EventStore, is_transient};
 use crate::time::now_micros;
@@ -329,13 +329,7 @@ impl SubscriptionContext {
     ) -> Result<(), ChangeError> {
         let time = self.settings.drain_timeout;
         let drained = drain(tasks, time, &lease.fence, |ended| self.lane_ended(ended)).await;
-        match drained.end {
-            DrainEnd::InTime => drained.result,
-            DrainEnd::Lapsed => Err(self.lease_lost()),
-            DrainEnd::TooLate => {
-                let (subscription, in_flight) = (self.name.clone(), self.in_flight());
-                drained.result.and(Err(ChangeError::Drain { subscription, in_flight }))
-            }
-        }
+        let (subscription, in_flight) = (self.name.clone(), self.in_flight());
+        drained.or(|| self.lease_lost(), || ChangeError::Drain { subscription, in_flight })
     }
 }

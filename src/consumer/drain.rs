@@ -14,19 +14,34 @@ const ABORT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Drained<E> {
     /// The first failure; the other lanes finish all the same.
-    pub(crate) result: Result<(), E>,
-    pub(crate) end: DrainEnd,
+    result: Result<(), E>,
+    end: DrainEnd,
 }
 
 /// Why lanes are at work no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DrainEnd {
+enum DrainEnd {
     /// All ended by themselves.
     InTime,
     /// They were broken off when the time was over.
     TooLate,
     /// They were broken off since the lease had lapsed: another runner may have begun.
     Lapsed,
+}
+
+impl<E> Drained<E> {
+    /// The run's result: the first failure, or why lanes were broken off.
+    pub(crate) fn or(
+        self,
+        lapsed: impl FnOnce() -> E,
+        too_late: impl FnOnce() -> E,
+    ) -> Result<(), E> {
+        match self.end {
+            DrainEnd::InTime => self.result,
+            DrainEnd::Lapsed => Err(lapsed()),
+            DrainEnd::TooLate => self.result.and(Err(too_late())),
+        }
+    }
 }
 
 /// Waits for the lanes to finish what they have. Where a handler cannot be broken off when the

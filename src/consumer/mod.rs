@@ -69,7 +69,7 @@ pub use stored_progress::SliceProgress;
 
 pub(crate) use background::Background;
 pub(crate) use checkpoints::{Checkpoints, Found};
-pub(crate) use drain::{DrainEnd, drain};
+pub(crate) use drain::drain;
 pub(crate) use fence::Fence;
 pub(crate) use group::host;
 pub(crate) use lane_context::panicked;

@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::consumer::checkpoints::{Checkpoints, Found};
 use crate::consumer::dead_letters::{DeadLetterError, LetterTable, Requests};
-use crate::consumer::drain::{DrainEnd, drain};
+use crate::consumer::drain::drain;
 use crate::consumer::error::GroupError;
 use crate::consumer::fence::Fence;
 use crate::consumer::handler::EventHandler;
@@ -271,13 +271,8 @@ impl GroupContext {
     ) -> Result<(), GroupError> {
         let (time, fence) = (self.settings.drain_timeout, self.fence());
         let drained = drain(tasks, time, &fence, |ended| self.task_ended(ended)).await;
-        match drained.end {
-            DrainEnd::InTime => drained.result,
-            DrainEnd::Lapsed => Err(self.lease_lost()),
-            DrainEnd::TooLate => {
-                let (group, in_flight) = (self.name.clone(), progress.in_flight());
-                drained.result.and(Err(GroupError::Drain { group, in_flight }))
-            }
-        }
+        let in_flight = progress.in_flight();
+        let too_late = || GroupError::Drain { group: self.name.clone(), in_flight };
+        drained.or(|| self.lease_lost(), too_late)
     }
 }
