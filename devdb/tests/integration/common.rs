@@ -1,8 +1,7 @@
 //! A node and a session for a test.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use messina_devdb::{Builder, DevDb};
 use scylla::client::Compression;
@@ -10,6 +9,8 @@ use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::deserialize::row::DeserializeRow;
 use scylla::serialize::row::SerializeRow;
+
+pub use crate::wait::until;
 
 /// The driver's own 5 s can pass on a busy machine.
 pub const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -51,22 +52,6 @@ pub async fn start_from(builder: Builder, compression: Option<Compression>) -> N
         .unwrap();
     session.use_keyspace("ks", false).await.unwrap();
     Node { devdb, session: Arc::new(session) }
-}
-
-/// Waits until `condition` holds; fails after a minute with `what`.
-#[track_caller]
-pub fn until<F: Future<Output = bool>>(
-    what: &str,
-    mut condition: impl FnMut() -> F,
-) -> impl Future<Output = ()> {
-    let caller = std::panic::Location::caller();
-    async move {
-        let began = Instant::now();
-        while !condition().await {
-            assert!(began.elapsed() < Duration::from_secs(60), "{caller}: waited in vain: {what}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
 }
 
 impl Node {

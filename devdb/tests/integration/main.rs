@@ -18,3 +18,4 @@ mod replication;
 mod robustness;
 mod schema;
 mod statements;
+mod wait;

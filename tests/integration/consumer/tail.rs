@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use messina::consumer::{GroupSettings, TailSettings};
+use messina::consumer::{GroupSettings, RunningGroup, TailSettings};
 use messina::{AggregateId, CommandHandler, EventStore};
 use messina_devdb::error::{CqlError, ErrorKind};
 use messina_devdb::faults::{Fault, FaultAction, Operation};
@@ -37,14 +37,25 @@ async fn deposit(store: &EventStore, id: AggregateId) -> i64 {
     accounts.execute(id, AccountCommand::Deposit { cents: 1 }).await.unwrap().version
 }
 
+/// A group that gets its events by the tail.
+async fn following(
+    store: &EventStore,
+    name: &str,
+    seen: &Arc<Seen>,
+    settings: GroupSettings,
+) -> RunningGroup {
+    let builder = group(store, name, Recorder(Arc::clone(seen))).settings(settings);
+    let running = builder.start().await.unwrap();
+    until("the tail is followed", || async { running.status().following }).await;
+    running
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn events_come_by_the_tail_long_before_the_sweep() {
     let db = TestDb::start().await;
     let store = db.store().await;
     let seen: Arc<Seen> = Arc::default();
-    let recorder = Recorder(Arc::clone(&seen));
-    let running = group(&store, "tail", recorder).settings(far_behind()).start().await.unwrap();
-    until("the tail is followed", || async { running.status().following }).await;
+    let running = following(&store, "tail", &seen, far_behind()).await;
     let versions = fill(&store, 10, 5).await;
     let began = Instant::now();
     until("every event is handled", || async { seen.total() >= events(&versions) }).await;
@@ -68,9 +79,7 @@ async fn a_late_row_is_delivered_by_the_sweep() {
     let store = db.store().await;
     let seen: Arc<Seen> = Arc::default();
     let settings = behind(Duration::from_secs(3));
-    let recorder = Recorder(Arc::clone(&seen));
-    let running = group(&store, "late", recorder).settings(settings).start().await.unwrap();
-    until("the tail is followed", || async { running.status().following }).await;
+    let running = following(&store, "late", &seen, settings).await;
     let mut versions = fill(&store, 3, 2).await;
     until("the first events are handled", || async { seen.has_all(&versions) }).await;
     // The rows of these are seen two seconds later than their time says: after the tail has
@@ -128,9 +137,7 @@ async fn an_event_whose_row_is_late_is_fetched_when_the_next_one_shows_the_gap()
     let db = TestDb::embedded().await;
     let store = db.store().await;
     let seen: Arc<Seen> = Arc::default();
-    let recorder = Recorder(Arc::clone(&seen));
-    let running = group(&store, "gap", recorder).settings(far_behind()).start().await.unwrap();
-    until("the tail is followed", || async { running.status().following }).await;
+    let running = following(&store, "gap", &seen, far_behind()).await;
     let mut versions = fill(&store, 2, 1).await;
     // Of an aggregate that the group knows, and of one that it has never seen.
     let accounts = CommandHandler::<Account>::new(store.clone());
@@ -180,9 +187,7 @@ async fn a_checkpoint_waits_for_what_the_tail_brought_and_is_not_done() {
     let db = TestDb::start().await;
     let store = db.store().await;
     let seen: Arc<Seen> = Arc::default();
-    let recorder = Recorder(Arc::clone(&seen));
-    let running = group(&store, "waits", recorder).start().await.unwrap();
-    until("the tail is followed", || async { running.status().following }).await;
+    let running = following(&store, "waits", &seen, quick()).await;
     seen.away.store(true, std::sync::atomic::Ordering::Relaxed);
     let versions = fill(&store, 2, 1).await;
     let written = SystemTime::now();
@@ -274,9 +279,7 @@ async fn the_tail_crosses_to_a_new_generation_of_streams() {
     let db = TestDb::embedded().await;
     let store = db.store().await;
     let seen: Arc<Seen> = Arc::default();
-    let recorder = Recorder(Arc::clone(&seen));
-    let running = group(&store, "crosses", recorder).settings(far_behind()).start().await.unwrap();
-    until("the tail is followed", || async { running.status().following }).await;
+    let running = following(&store, "crosses", &seen, far_behind()).await;
     let mut versions = fill(&store, 4, 2).await;
     // Sooner than it can hear of it: it reads from the generation's beginning.
     db.node().engine().new_cdc_generation(Duration::from_millis(300)).unwrap();

@@ -301,8 +301,7 @@ impl Projection for Movements {
 async fn a_long_aggregate_is_read_page_by_page_and_two_types_by_one_projection() {
     let (db, _) = prepared().await;
     let settings = StoreSettings { page_size: 20, ..StoreSettings::default() };
-    let store = EventStore::connect_with(Arc::clone(&db.session), &db.keyspace, settings);
-    let store = store.await.unwrap();
+    let store = db.store_with(settings).await;
     let accounts = CommandHandler::<Account>::new(store.clone());
     let id = AggregateId::new();
     accounts.execute(id, AccountCommand::Open { owner: "long".to_owned() }).await.unwrap();

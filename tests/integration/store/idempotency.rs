@@ -195,7 +195,7 @@ async fn an_answer_lives_as_long_as_the_setting_says() {
     let db = TestDb::start().await;
     let settings =
         StoreSettings { outcome_ttl: Duration::from_secs(3000), ..StoreSettings::default() };
-    let store = EventStore::connect_with(db.session.clone(), &db.keyspace, settings).await.unwrap();
+    let store = db.store_with(settings).await;
     let accounts = CommandHandler::<Account>::new(store);
     let id = AggregateId::new();
     let open = AccountCommand::Open { owner: "ann".to_owned() };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use messina::store::StoreSettings;
-use messina::{AggregateId, CommandHandler, EventEnvelope, EventStore, SnapshotPolicy, StoreError};
+use messina::{AggregateId, CommandHandler, EventEnvelope, SnapshotPolicy, StoreError};
 use messina_devdb::faults::{Fault, FaultAction, FaultHandle, Operation};
 
 use crate::support::{Account, AccountCommand, TestDb, until};
@@ -14,7 +14,7 @@ use crate::support::{Account, AccountCommand, TestDb, until};
 async fn state_is_the_fold_of_the_events_over_pages() {
     let db = TestDb::start().await;
     let settings = StoreSettings { page_size: 7, ..StoreSettings::default() };
-    let store = EventStore::connect_with(db.session.clone(), &db.keyspace, settings).await.unwrap();
+    let store = db.store_with(settings).await;
     let accounts = CommandHandler::<Account>::new(store.clone());
     let id = AggregateId::new();
     accounts.execute(id, AccountCommand::Open { owner: "ann".to_owned() }).await.unwrap();
@@ -29,7 +29,7 @@ async fn state_is_the_fold_of_the_events_over_pages() {
 async fn a_history_is_streamed_page_by_page_within_its_bounds() {
     let db = TestDb::start().await;
     let settings = StoreSettings { page_size: 7, ..StoreSettings::default() };
-    let store = EventStore::connect_with(db.session.clone(), &db.keyspace, settings).await.unwrap();
+    let store = db.store_with(settings).await;
     let accounts = CommandHandler::<Account>::new(store.clone());
     let id = AggregateId::new();
     accounts.execute(id, AccountCommand::Open { owner: "ann".to_owned() }).await.unwrap();
@@ -147,7 +147,7 @@ async fn a_database_that_is_away_is_an_error_not_a_hang() {
         append_deadline: Duration::from_millis(500),
         ..StoreSettings::default()
     };
-    let store = EventStore::connect_with(db.session.clone(), &db.keyspace, settings).await.unwrap();
+    let store = db.store_with(settings).await;
     db.shut_down().await;
     let error = store.load::<Account>(AggregateId::new()).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messina::store::StoreSettings;
-use messina::{AggregateId, CommandHandler, EventStore};
+use messina::{AggregateId, CommandHandler};
 use messina_devdb::error::{CqlError, ErrorKind};
 use messina_devdb::faults::{Fault, FaultAction};
 
@@ -47,6 +47,5 @@ pub async fn hasty_handler(db: &TestDb, append_deadline: Duration) -> CommandHan
 }
 
 async fn handler_with(db: &TestDb, settings: StoreSettings) -> CommandHandler<Account> {
-    let store = EventStore::connect_with(db.session.clone(), &db.keyspace, settings).await.unwrap();
-    CommandHandler::new(store)
+    CommandHandler::new(db.store_with(settings).await)
 }

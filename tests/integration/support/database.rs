@@ -72,6 +72,10 @@ impl TestDb {
             append_deadline: Duration::from_secs(60),
             ..StoreSettings::default()
         };
+        self.store_with(settings).await
+    }
+
+    pub async fn store_with(&self, settings: StoreSettings) -> EventStore {
         EventStore::connect_with(Arc::clone(&self.session), &self.keyspace, settings).await.unwrap()
     }
 

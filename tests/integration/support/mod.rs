@@ -10,6 +10,8 @@ mod node;
 mod proxy;
 mod quick;
 mod spread;
+// As the node's own tests wait.
+#[path = "../../../devdb/tests/integration/wait.rs"]
 mod wait;
 
 pub use account::{Account, AccountCommand, AccountEvent};
