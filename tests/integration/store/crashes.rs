@@ -13,8 +13,8 @@ use crate::support::{Account, AccountCommand, TestDb, until};
 
 /// Stops a writer between reservation and batch; the account has two pending deposits then.
 async fn leave_pending(db: &TestDb, accounts: &CommandHandler<Account>, id: AggregateId) {
-    // If the batch is sent, however often, it does not arrive in this test's time.
-    inject(db, BATCH, 1000, FaultAction::Delay(Duration::from_secs(3600)));
+    // Held up by the node before the writer is stopped: what is on its way would arrive.
+    let held = inject(db, BATCH, 1000, FaultAction::Delay(Duration::from_secs(3600)));
     let writing = accounts.clone();
     let writer = tokio::spawn(async move {
         writing.execute(id, AccountCommand::DepositMany { times: 2 }).await.map(|_| ())
@@ -25,6 +25,7 @@ async fn leave_pending(db: &TestDb, accounts: &CommandHandler<Account>, id: Aggr
         db.keyspace
     );
     until("the reservation is there", || async { db.count(&head).await == 1 }).await;
+    until("the batch is held up", || async { held.hits() > 0 }).await;
     writer.abort();
     assert!(writer.await.unwrap_err().is_cancelled());
     db.node().faults().clear();

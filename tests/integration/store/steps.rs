@@ -5,7 +5,7 @@ use std::time::Duration;
 use messina::store::StoreSettings;
 use messina::{AggregateId, CommandHandler};
 use messina_devdb::error::{CqlError, ErrorKind};
-use messina_devdb::faults::{Fault, FaultAction};
+use messina_devdb::faults::{Fault, FaultAction, FaultHandle};
 
 use crate::support::{Account, AccountCommand, TestDb};
 
@@ -20,8 +20,8 @@ pub async fn open_account(db: &TestDb) -> (CommandHandler<Account>, AggregateId)
     (accounts, id)
 }
 
-pub fn inject(db: &TestDb, statement: &str, times: u64, action: FaultAction) {
-    db.node().faults().add(Fault::new(action).statement(statement).times(times));
+pub fn inject(db: &TestDb, statement: &str, times: u64, action: FaultAction) -> FaultHandle {
+    db.node().faults().add(Fault::new(action).statement(statement).times(times))
 }
 
 pub fn write_timeout(write_type: &'static str) -> CqlError {
